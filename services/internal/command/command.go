@@ -1,0 +1,75 @@
+// Package command has the few words that the engine and the pure domains share: where an event will be stored, what must be looked up first,
+// and the digest by which a repeated command is told from another one.
+package command
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"time"
+)
+
+// Position is where and when an event is stored.
+type Position struct {
+	// Sequence in the stream.
+	Sequence uint64
+	// Time of the decision.
+	Time time.Time
+}
+
+// Lookup is what an account's memory says about a command before it is decided.
+type Lookup struct {
+	// Answer is the sequence of the event that answered this command's id before; 0 when none did.
+	Answer uint64
+	// Needs is the sequence of an event that must be recalled before the command can be decided; 0 when none must.
+	Needs uint64
+}
+
+// DigestSize is the size of a content digest in bytes: SHA-256 cut to 128 bits, since it need only tell one caller's commands apart.
+const DigestSize = 16
+
+// Digest adds up the content of a command, field by field in a fixed order. Each field is written with its length, so no two contents run into each other.
+type Digest struct{ sum hash.Hash }
+
+// NewDigest begins a digest.
+func NewDigest() Digest { return Digest{sha256.New()} }
+
+// NewKeyedDigest begins a digest that says nothing about the content to who does not have the key: for content that can be guessed, such as a person's details.
+func NewKeyedDigest(key []byte) Digest { return Digest{hmac.New(sha256.New, key)} }
+
+// Text adds texts.
+func (d Digest) Text(texts ...string) Digest {
+	for _, text := range texts {
+		d.Number(int64(len(text)))
+		d.sum.Write([]byte(text))
+	}
+	return d
+}
+
+// Number adds a number.
+func (d Digest) Number(number int64) Digest {
+	var bytes [8]byte
+	binary.BigEndian.PutUint64(bytes[:], uint64(number))
+	d.sum.Write(bytes[:])
+	return d
+}
+
+// Flag adds yes or no.
+func (d Digest) Flag(flag bool) Digest {
+	if flag {
+		return d.Number(1)
+	}
+	return d.Number(0)
+}
+
+// Time adds a moment, or that there is none.
+func (d Digest) Time(moment time.Time) Digest {
+	if moment.IsZero() {
+		return d.Flag(false)
+	}
+	return d.Flag(true).Number(moment.Unix()).Number(int64(moment.Nanosecond()))
+}
+
+// Sum ends the digest.
+func (d Digest) Sum() []byte { return d.sum.Sum(nil)[:DigestSize] }
