@@ -1,0 +1,232 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Stream is one stream of facts.
+type Stream struct {
+	name     string
+	subjects string
+	log      *Log
+	handle   jetstream.Stream
+
+	// ackInbox is where the answers to our appends arrive; one append is under way at a time.
+	ackInbox string
+	acks     *nats.Subscription
+
+	mu      sync.Mutex
+	durable uint64
+	moved   chan struct{} // closed when durable grows
+}
+
+// StreamSpec names a stream of facts.
+type StreamSpec struct {
+	// Name of the stream.
+	Name string
+	// Subjects that it takes.
+	Subjects string
+	// Metadata kept with the stream and compared when it is opened again.
+	Metadata map[string]string
+}
+
+// MetadataError says that a stream was created with other settings than those asked for.
+type MetadataError struct{ Stream, Key, Stored, Wanted string }
+
+// Error names the setting.
+func (e *MetadataError) Error() string {
+	return fmt.Sprintf("stream %s was created with %s=%s, not %s: start with %s=%s, or in another directory",
+		e.Stream, e.Key, e.Stored, e.Wanted, e.Key, e.Stored)
+}
+
+// OpenStream opens a stream of facts, and creates it where it does not exist and the durable record does not know it.
+func (l *Log) OpenStream(ctx context.Context, spec StreamSpec) (*Stream, error) {
+	handle, err := l.js.Stream(ctx, spec.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if recorded := l.durable(spec.Name); recorded > 0 {
+			return nil, &LostError{Stream: spec.Name, From: 1, To: recorded}
+		}
+		if handle, err = l.js.CreateStream(ctx, l.truth(spec)); err != nil {
+			return nil, fmt.Errorf("create stream %s: %w", spec.Name, err)
+		}
+	case err != nil:
+		return nil, fmt.Errorf("%w: open stream %s: %w", ErrUnreachable, spec.Name, err)
+	}
+	if err := guarded(spec, handle.CachedInfo().Config); err != nil {
+		return nil, err
+	}
+	for key, wanted := range spec.Metadata {
+		if stored := handle.CachedInfo().Config.Metadata[key]; stored != wanted {
+			return nil, &MetadataError{Stream: spec.Name, Key: key, Stored: stored, Wanted: wanted}
+		}
+	}
+	opened, err := l.stream(spec.Name, handle)
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.written = append(l.written, opened)
+	}
+	return opened, err
+}
+
+// ReadStream opens a stream that must exist, to read it.
+func (l *Log) ReadStream(ctx context.Context, name string) (*Stream, error) {
+	handle, err := l.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: open stream %s: %w", ErrUnreachable, name, err)
+	}
+	return l.stream(name, handle)
+}
+
+func (l *Log) stream(name string, handle jetstream.Stream) (*Stream, error) {
+	if len(handle.CachedInfo().Config.Subjects) == 0 {
+		return nil, fmt.Errorf("stream %s takes no subjects: it is a mirror or a source of another", name)
+	}
+	s := &Stream{name: name, subjects: handle.CachedInfo().Config.Subjects[0], log: l, handle: handle, moved: make(chan struct{}), ackInbox: l.appends.NewInbox()}
+	acks, err := l.appends.SubscribeSync(s.ackInbox)
+	if err != nil {
+		return nil, fmt.Errorf("%w: subscribe: %w", ErrUnreachable, err)
+	}
+	s.acks = acks
+	return s, nil
+}
+
+// truth is the configuration of a stream that is the system of record. Every option is written out, with its reason.
+func (l *Log) truth(spec StreamSpec) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               spec.Name,
+		Subjects:           []string{spec.Subjects},
+		Metadata:           spec.Metadata,
+		Storage:            jetstream.FileStorage,
+		Replicas:           l.replicas,
+		Retention:          jetstream.LimitsPolicy, // and no limit below: nothing leaves
+		MaxMsgs:            -1,
+		MaxBytes:           -1,
+		MaxAge:             0,
+		MaxMsgsPerSubject:  -1,
+		MaxConsumers:       -1,
+		MaxMsgSize:         1 << 20,                      // an event is far smaller; this bounds a mistake
+		Discard:            jetstream.DiscardNew,         // a full disk refuses the newest rather than drop the oldest
+		Duplicates:         0,                            // idempotency comes from the log, not from Nats-Msg-Id
+		DenyDelete:         true,                         // facts are not deleted …
+		DenyPurge:          true,                         // … one by one or all at once
+		AllowRollup:        false,                        // … nor replaced
+		AllowMsgTTL:        false,                        // … nor do they expire
+		AllowMsgSchedules:  false,                        // would silently lift DenyPurge
+		AllowDirect:        true,                         // reads are direct gets
+		AllowAtomicPublish: true,                         // a round is one atomic batch where it may not be pipelined
+		PersistMode:        jetstream.DefaultPersistMode, // async would ack before the write
+		Compression:        jetstream.NoCompression,      // the newest events are read most
+	}
+}
+
+// Name returns the stream's name.
+func (s *Stream) Name() string { return s.name }
+
+// Metadata returns what was stored with the stream when it was created.
+func (s *Stream) Metadata() map[string]string { return s.handle.CachedInfo().Config.Metadata }
+
+// Last returns the sequence of the stream's last message, durable or not; 0 when it is empty.
+func (s *Stream) Last(ctx context.Context) (uint64, error) {
+	state, err := s.state(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return state.LastSeq, nil
+}
+
+func (s *Stream) state(ctx context.Context, options ...jetstream.StreamInfoOpt) (jetstream.StreamState, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	info, err := s.handle.Info(ctx, options...)
+	if err != nil {
+		return jetstream.StreamState{}, fmt.Errorf("%w: %s: %w", ErrUnreachable, s.name, err)
+	}
+	return info.State, nil
+}
+
+// Check returns the sequence of the stream's last message, durable or not, after holding the stream against what was recorded as durable.
+// It returns a *LostError when acknowledged events are gone, a *GapError when only unanswered ones are.
+func (s *Stream) Check(ctx context.Context) (uint64, error) { return s.Intact(ctx, s.recorded()) }
+
+// Settle makes everything up to a sequence, which the caller has read, durable.
+func (s *Stream) Settle(last uint64) error {
+	if s.log.barrier != nil && last > 0 {
+		if err := s.log.barrier.Sync(s.name, last); err != nil {
+			return err
+		}
+	}
+	s.setDurable(last)
+	return nil
+}
+
+// recorded returns the sequence that is known to be durable: from the record, or because this process was told so; 0 where nothing is.
+func (s *Stream) recorded() uint64 {
+	durable, _ := s.Durable()
+	return max(durable, s.log.durable(s.name))
+}
+
+// durable returns the sequence of a stream that is recorded as durable; 0 where there is no record.
+func (l *Log) durable(stream string) uint64 {
+	if l.barrier != nil {
+		return l.barrier.recorded(stream)
+	}
+	return l.recorded[stream]
+}
+
+// guarded returns an error when a stream that exists does not protect its facts as ours do.
+func guarded(spec StreamSpec, stored jetstream.StreamConfig) error {
+	for _, setting := range []struct {
+		name string
+		is   bool
+	}{
+		{"subjects " + spec.Subjects, len(stored.Subjects) == 1 && stored.Subjects[0] == spec.Subjects},
+		{"file storage", stored.Storage == jetstream.FileStorage},
+		{"deny delete", stored.DenyDelete},
+		{"deny purge", stored.DenyPurge},
+		{"no rollup", !stored.AllowRollup},
+		{"retention by limits, without a limit", stored.Retention == jetstream.LimitsPolicy && stored.MaxAge == 0 && stored.MaxMsgs <= 0 && stored.MaxBytes <= 0 && stored.MaxMsgsPerSubject <= 0},
+		{"discard new", stored.Discard == jetstream.DiscardNew},
+		{"direct get", stored.AllowDirect},
+		{"atomic batches", stored.AllowAtomicPublish},
+	} {
+		if !setting.is {
+			return fmt.Errorf("stream %s exists and was not made by cardlog: it does not have %s; remove it, or use another NATS account", spec.Name, setting.name)
+		}
+	}
+	return nil
+}
+
+// Intact checks, by what the server says of the stream, that no event is missing, given the sequence that was recorded as durable, and returns the last sequence.
+// It returns a *LostError or a *GapError like Check.
+func (s *Stream) Intact(ctx context.Context, recorded uint64) (uint64, error) {
+	state, err := s.state(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return 0, err
+	}
+	return state.LastSeq, intact(s.name, state, recorded)
+}
+
+// Durable returns the sequence up to which the stream is durable, and a channel that is closed when that grows.
+func (s *Stream) Durable() (uint64, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.durable, s.moved
+}
+
+func (s *Stream) setDurable(sequence uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sequence > s.durable {
+		s.durable = sequence
+		close(s.moved)
+		s.moved = make(chan struct{})
+	}
+}

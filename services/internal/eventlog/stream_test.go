@@ -1,0 +1,164 @@
+package eventlog_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"github.com/cardlog/cardlog/services/internal/embeddednats"
+	"github.com/cardlog/cardlog/services/internal/eventlog"
+)
+
+// openLog opens a log on an embedded NATS in a temporary directory.
+func openLog(t *testing.T, exclusive bool) *eventlog.Log {
+	t.Helper()
+	dir := t.TempDir()
+	server, err := embeddednats.Start(embeddednats.Options{StoreDir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	appends, err := server.Connect("appends")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads, err := server.Connect("reads")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := eventlog.Options{Exclusive: exclusive}
+	if exclusive && eventlog.BarrierSupported {
+		if options.Barrier, err = eventlog.OpenBarrier(dir, filepath.Join(dir, "durable"), func(err error) { t.Error(err) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, err := eventlog.Open(appends, reads, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+func openStream(t *testing.T, log *eventlog.Log) *eventlog.Stream {
+	t.Helper()
+	stream, err := log.OpenStream(t.Context(), eventlog.StreamSpec{Name: "LEDGER_00", Subjects: "ledger.00.*", Metadata: map[string]string{"shards": "1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// facts makes records for accounts in turn.
+func facts(from, count, accounts int) []eventlog.Record {
+	records := make([]eventlog.Record, count)
+	for i := range records {
+		records[i] = eventlog.Record{Subject: fmt.Sprintf("ledger.00.a%d", (from+i)%accounts), Header: eventlog.Header{}, Data: fmt.Appendf(nil, "fact %d", from+i)}
+	}
+	return records
+}
+
+func TestAppendAndReadBack(t *testing.T) {
+	t.Parallel()
+	for name, exclusive := range map[string]bool{"pipelined, where we are alone": true, "in atomic batches, where we are not": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := openLog(t, exclusive)
+			stream := openStream(t, log)
+			const rounds, size = 4, 400
+			for round := range rounds {
+				if err := stream.Append(t.Context(), uint64(round*size), facts(round*size, size, 3)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if durable, _ := stream.Durable(); durable != rounds*size {
+				t.Errorf("durable up to %d", durable)
+			}
+			var all []string
+			err := stream.Read(t.Context(), eventlog.Range{After: 10, Through: rounds*size - 10}, func(m eventlog.Message) error {
+				all = append(all, string(m.Data))
+				return nil
+			})
+			if err != nil || len(all) != rounds*size-20 || all[0] != "fact 10" || all[len(all)-1] != fmt.Sprintf("fact %d", rounds*size-11) {
+				t.Errorf("read %d facts, %v", len(all), err)
+			}
+			var own []uint64
+			err = stream.Read(t.Context(), eventlog.Range{Subject: "ledger.00.a1", Through: 1000}, func(m eventlog.Message) error {
+				own = append(own, m.Sequence)
+				return nil
+			})
+			if err != nil || len(own) != 333 || own[0] != 2 || own[332] != 998 {
+				t.Errorf("read %d facts of one account, %v", len(own), err)
+			}
+			if m, err := stream.LastAtOrBefore(t.Context(), "ledger.00.a1", 100); err != nil || m.Sequence != 98 {
+				t.Errorf("the last at or before 100 is %d, %v", m.Sequence, err)
+			}
+			if _, err := stream.LastAtOrBefore(t.Context(), "ledger.00.a1", 1); !errors.Is(err, eventlog.ErrNotFound) {
+				t.Errorf("before the first: %v", err)
+			}
+			if _, err := stream.Get(t.Context(), rounds*size+1); !errors.Is(err, eventlog.ErrNotFound) {
+				t.Errorf("behind the last: %v", err)
+			}
+		})
+	}
+}
+
+func TestAWriterThatIsBehindStoresNothing(t *testing.T) {
+	t.Parallel()
+	log := openLog(t, false)
+	first, second := openStream(t, log), openStream(t, log)
+	if err := first.Append(t.Context(), 0, facts(0, 3, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{1, 5} {
+		if err := second.Append(t.Context(), 0, facts(100, size, 1)); !errors.Is(err, eventlog.ErrFenced) {
+			t.Errorf("a round of %d: %v", size, err)
+		}
+	}
+	if last, err := first.Last(t.Context()); err != nil || last != 3 {
+		t.Errorf("the stream has %d facts, %v", last, err)
+	}
+	if err := second.Append(t.Context(), 3, facts(3, 5, 1)); err != nil {
+		t.Errorf("after it has read the log: %v", err)
+	}
+}
+
+func TestAStreamKeepsWhatItWasCreatedWith(t *testing.T) {
+	t.Parallel()
+	log := openLog(t, true)
+	openStream(t, log)
+	_, err := log.OpenStream(t.Context(), eventlog.StreamSpec{Name: "LEDGER_00", Subjects: "ledger.00.*", Metadata: map[string]string{"shards": "4"}})
+	var metadata *eventlog.MetadataError
+	if !errors.As(err, &metadata) || metadata.Stored != "1" || metadata.Wanted != "4" {
+		t.Errorf("said %v", err)
+	}
+}
+
+func TestFollowSeesWhatIsDurableInOrder(t *testing.T) {
+	t.Parallel()
+	log := openLog(t, true)
+	stream := openStream(t, log)
+	enough := errors.New("enough")
+	seen := make(chan error, 1)
+	go func() {
+		next := uint64(3)
+		seen <- stream.Follow(t.Context(), 2, func(m eventlog.Message) error {
+			if durable, _ := stream.Durable(); m.Sequence != next || m.Sequence > durable {
+				return fmt.Errorf("saw %d, expected %d, durable up to %d", m.Sequence, next, durable)
+			}
+			if next++; next > 60 {
+				return enough
+			}
+			return nil
+		})
+	}()
+	for round := range 6 {
+		if err := stream.Append(t.Context(), uint64(10*round), facts(10*round, 10, 2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-seen; !errors.Is(err, enough) {
+		t.Error(err)
+	}
+}
