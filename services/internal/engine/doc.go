@@ -1,0 +1,18 @@
+// Package engine is the one writer of a stream: it decides commands one after another, appends their events a round at a time, and answers when they are durable.
+//
+// It is generic over the domain, which gives it Decide and Apply and knows nothing of I/O. One goroutine owns the state:
+//
+//	queue ─> decide, apply ─> round ─> append, barrier ─> publish views, answer
+//	           ^  speculative state      (another goroutine; the next round is decided meanwhile)
+//
+// The rules that keep it right:
+//
+//   - Nobody hears an answer, and no read shows an effect, that is not durable. Reads use published views; an error that depends on something decided just before
+//     waits for that to be durable.
+//   - A command's id is looked up first. A hit is confirmed by reading the stored event: the same digest gets the stored answer again, another digest is refused.
+//     A repeat of a command that is still in flight waits for it.
+//   - When an append is refused or its outcome is unknown, everything decided and not stored is dropped, the callers are told to try again, and the state is made
+//     anew from the log.
+//   - The decision time is the later of the clock and the time of the stream's last event. What is due at that time is appended before the command is decided.
+//   - A panic in Decide or Apply is a broken invariant: the engine stops serving the stream rather than store what follows from it.
+package engine

@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"container/heap"
+	"time"
+)
+
+// idleWait is how long the engine sleeps when nothing is due; it looks at the clock again then.
+const idleWait = time.Minute
+
+// duePlan orders accounts by when something of theirs is due. Entries that are no longer true are skipped when they come up.
+type duePlan []dueEntry
+
+type dueEntry struct {
+	due     time.Time
+	account string
+}
+
+func (p duePlan) Len() int           { return len(p) }
+func (p duePlan) Less(i, j int) bool { return p[i].due.Before(p[j].due) }
+func (p duePlan) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
+
+// Push is for package heap.
+func (p *duePlan) Push(entry any) { *p = append(*p, entry.(dueEntry)) }
+
+// Pop is for package heap.
+func (p *duePlan) Pop() any {
+	last := (*p)[len(*p)-1]
+	*p = (*p)[:len(*p)-1]
+	return last
+}
+
+// planDue plans an account's next due time where it is earlier than what is planned.
+func (e *Engine[S, C, E, V]) planDue(a *account[S]) {
+	due, ok := e.fold.domain.NextDue(a.state)
+	if ok && (a.due.IsZero() || due.Before(a.due)) {
+		a.due = due
+		heap.Push(&e.plan, dueEntry{due: due, account: a.id})
+	}
+}
+
+// untilDue returns how long nothing is due.
+func (e *Engine[S, C, E, V]) untilDue() time.Duration {
+	if len(e.plan) == 0 || e.full() {
+		return idleWait
+	}
+	return min(max(e.plan[0].due.Sub(e.now()), 0), idleWait)
+}
+
+// expireDue appends what has come due without a command.
+func (e *Engine[S, C, E, V]) expireDue() {
+	for len(e.plan) > 0 && !e.full() && e.broken == nil && !e.plan[0].due.After(e.now()) {
+		entry := heap.Pop(&e.plan).(dueEntry)
+		a := e.fold.accounts[entry.account]
+		if !a.due.Equal(entry.due) {
+			continue // planned anew since
+		}
+		a.due = time.Time{}
+		e.guard(a.id, func() {
+			e.expire(a, e.now())
+			e.planDue(a)
+		})
+	}
+}

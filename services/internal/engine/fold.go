@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cardlog/cardlog/services/internal/command"
+	"github.com/cardlog/cardlog/services/internal/eventlog"
+)
+
+// Fold is the state of all accounts of a stream, made from its events alone. The engine starts with it; verify is nothing else.
+type Fold[S any, C Command, E Event, V any] struct {
+	domain   Domain[S, C, E, V]
+	accounts map[string]*account[S]
+	last     command.Position
+}
+
+// account is one account's state with its place in the chain.
+type account[S any] struct {
+	id       string
+	subject  string
+	state    S
+	sequence uint64
+	hash     Hash
+	due      time.Time  // what the engine has planned for it; zero when nothing
+	parked   []*request // waiting for an event that is being recalled
+	loading  bool
+}
+
+// NewFold makes an empty Fold.
+func NewFold[S any, C Command, E Event, V any](domain Domain[S, C, E, V]) *Fold[S, C, E, V] {
+	return &Fold[S, C, E, V]{domain: domain, accounts: map[string]*account[S]{}}
+}
+
+// EventError says which stored event is wrong, and how.
+type EventError struct {
+	// Stream and Sequence are where it is stored.
+	Stream   string
+	Sequence uint64
+	// Account that it belongs to, as far as known.
+	Account string
+	// Problem in a sentence.
+	Problem string
+	// Follows is the sequence of the event that this one follows, where that is not the account's previous one; else 0.
+	Follows uint64
+}
+
+// Error names the event.
+func (e *EventError) Error() string {
+	return fmt.Sprintf("%s:%d (account %s): %s", e.Stream, e.Sequence, e.Account, e.Problem)
+}
+
+// Add folds one stored message in. It returns an *EventError when the message cannot be read, does not link to the account's previous event, answers a command
+// that was answered before, or breaks an invariant; the account's state is then not to be relied on.
+func (f *Fold[S, C, E, V]) Add(stream string, m eventlog.Message) (*E, error) {
+	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	wrong := func(format string, args ...any) error {
+		return &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Problem: fmt.Sprintf(format, args...)}
+	}
+	event := f.domain.Empty()
+	if err := proto.Unmarshal(m.Data, event); err != nil {
+		return nil, wrong("the event cannot be decoded")
+	}
+	a := f.account(id, m.Subject)
+	envelope := event.GetEnvelope()
+	if envelope.GetAccountId() != id {
+		return nil, wrong("the event belongs to another account")
+	}
+	if envelope.GetPreviousSequence() != a.sequence {
+		return nil, &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Follows: envelope.GetPreviousSequence(),
+			Problem: fmt.Sprintf("previous_sequence is %d, the account's previous event is %d", envelope.GetPreviousSequence(), a.sequence)}
+	}
+	stored, computed, err := unseal(a.hash, m.Data)
+	if err != nil {
+		return nil, wrong("%v", err)
+	}
+	if stored != computed {
+		return nil, wrong("the chain hash does not match: this event, or one before it, was changed")
+	}
+	decidedAt := envelope.GetDecidedAt().AsTime()
+	for attribute, value := range map[string]string{
+		"ce-id": cloudEventID(stream, m.Sequence), "ce-type": f.domain.EventType(event), "ce-time": eventlog.FormatTime(decidedAt),
+	} {
+		if stored := m.Header.Get(attribute); stored != value {
+			return nil, wrong("the header %s is %q, not %q", attribute, stored, value)
+		}
+	}
+	if decidedAt.Before(f.last.Time) {
+		return nil, wrong("it was decided before the stream's previous event")
+	}
+	if first := f.domain.Answered(a.state, envelope.GetCommandKind(), envelope.GetCommandId()); first != 0 {
+		return nil, wrong("answers a command that event %d answered before", first)
+	}
+	if err := f.apply(a, event, command.Position{Sequence: m.Sequence, Time: decidedAt}, stored); err != nil {
+		return nil, wrong("%v", err)
+	}
+	return &event, nil
+}
+
+// account returns an account, made where it is new.
+func (f *Fold[S, C, E, V]) account(id, subject string) *account[S] {
+	a := f.accounts[id]
+	if a == nil {
+		a = &account[S]{id: id, subject: subject, state: f.domain.New(id)}
+		f.accounts[id] = a
+	}
+	return a
+}
+
+// apply folds an event and moves the account's place in the chain. A broken invariant is returned as an error.
+func (f *Fold[S, C, E, V]) apply(a *account[S], event E, at command.Position, hash Hash) (err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			err = fmt.Errorf("broken invariant: %v", broken)
+		}
+	}()
+	f.domain.Apply(a.state, event, at.Sequence)
+	a.sequence, a.hash = at.Sequence, hash
+	f.last.Sequence = at.Sequence
+	if at.Time.After(f.last.Time) {
+		f.last.Time = at.Time
+	}
+	return nil
+}
+
+// Last returns the place of the last event.
+func (f *Fold[S, C, E, V]) Last() command.Position { return f.last }
+
+// Accounts returns the number of accounts.
+func (f *Fold[S, C, E, V]) Accounts() int { return len(f.accounts) }
+
+// Each calls visit with every account's state, in no order.
+func (f *Fold[S, C, E, V]) Each(visit func(accountID string, state S)) {
+	for id, a := range f.accounts {
+		visit(id, a.state)
+	}
+}
+
+func cloudEventID(stream string, sequence uint64) string {
+	return fmt.Sprintf("%s:%d", stream, sequence)
+}

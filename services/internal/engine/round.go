@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/cardlog/cardlog/services/internal/eventlog"
+)
+
+// round is a run of events that are appended together.
+type round struct {
+	items []item
+}
+
+// item is one event of a round.
+type item struct {
+	event    any
+	sequence uint64
+	record   eventlog.Record
+	request  *request // who is answered with it; nil for an event of the engine's own
+	account  string
+	view     any // the account's view after the event
+}
+
+// waiter is a request that is answered when a sequence is durable.
+type waiter struct {
+	request *request
+	answer  answer
+	repeat  bool // the answer is the event at that sequence, if it is the same command's
+}
+
+// roundEnd says how the append of the round in flight ended.
+type roundEnd struct {
+	err error
+}
+
+// first returns the sequence of the round's first event.
+func (r *round) first() uint64 { return r.items[0].sequence }
+
+// last returns the sequence of the round's last event.
+func (r *round) last() uint64 { return r.items[len(r.items)-1].sequence }
+
+// find returns the event with a sequence, if the round has it.
+func (r *round) find(sequence uint64) (any, bool) {
+	if r == nil || len(r.items) == 0 || sequence < r.first() || sequence > r.last() {
+		return nil, false
+	}
+	return r.items[sequence-r.first()].event, true
+}
+
+// send hands the current round to the appender and begins the next.
+func (e *Engine[S, C, E, V]) send(ctx context.Context) {
+	e.inFlight, e.current = e.current, &round{}
+	go e.append(ctx, e.inFlight)
+}
+
+// append stores a round, and when it is durable publishes the views and answers the callers.
+func (e *Engine[S, C, E, V]) append(ctx context.Context, r *round) {
+	records := make([]eventlog.Record, len(r.items))
+	for i, item := range r.items {
+		records[i] = item.record
+	}
+	err := e.stream.Append(context.WithoutCancel(ctx), r.first()-1, records)
+	if err == nil {
+		for _, item := range r.items {
+			e.publish(item.account, item.view.(V))
+		}
+		e.announce()
+		for _, item := range r.items {
+			if item.request != nil {
+				e.answer(item.request, answer{event: item.event, sequence: item.sequence})
+			}
+		}
+	}
+	e.appended <- roundEnd{err: err}
+}

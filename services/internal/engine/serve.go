@@ -1,0 +1,259 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cardlog/cardlog/services/internal/command"
+	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/internal/failure"
+)
+
+// serve decides commands until an append fails or ctx ends. A command that waits alone goes at once; those that come while a round is in flight share the next.
+func (e *Engine[S, C, E, V]) serve(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		e.takeDeferred()
+		if e.broken != nil {
+			return e.broken // before anything that follows from it is sent
+		}
+		if len(e.current.items) > 0 && e.inFlight == nil {
+			e.send(ctx)
+		}
+		timer.Reset(e.untilDue())
+		queue, loaded := e.queue, e.loaded
+		if e.full() {
+			queue, loaded = nil, nil
+		}
+		select {
+		case r := <-queue:
+			e.take(r)
+			e.takeWaiting()
+		case l := <-loaded:
+			e.resume(l)
+		case a := <-e.appended:
+			if a.err != nil {
+				e.refuse(e.inFlight, errSteppedOut.Because(a.err))
+				e.inFlight = nil
+				return a.err
+			}
+			e.settle()
+		case <-timer.C:
+			e.expireDue()
+		case <-e.poke:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// takeWaiting takes every command that waits, up to the round's bound.
+func (e *Engine[S, C, E, V]) takeWaiting() {
+	for !e.full() && e.broken == nil {
+		select {
+		case r := <-e.queue:
+			e.take(r)
+		default:
+			return
+		}
+	}
+}
+
+// full says whether the round has as many events as one append takes.
+func (e *Engine[S, C, E, V]) full() bool { return len(e.current.items) >= eventlog.RoundBound }
+
+// takeDeferred takes up again what did not fit into the round before.
+func (e *Engine[S, C, E, V]) takeDeferred() {
+	deferred := e.deferred
+	e.deferred = nil
+	for i, r := range deferred {
+		if e.broken != nil {
+			e.deferred = append(e.deferred, deferred[i:]...)
+			return
+		}
+		e.take(r)
+	}
+}
+
+// take decides one request, or parks it behind what it needs.
+func (e *Engine[S, C, E, V]) take(r *request) {
+	sound := e.guard(r.account, func() {
+		switch {
+		case r.ctx.Err() != nil:
+			e.answer(r, answer{err: gaveUp(r.ctx)})
+		case r.ask != nil:
+			e.takeQuestion(r)
+		default:
+			e.takeCommand(r)
+		}
+	})
+	if !sound {
+		e.answer(r, answer{err: errInconsistent.Because(e.broken)})
+	}
+}
+
+func (e *Engine[S, C, E, V]) takeQuestion(r *request) {
+	r.ask()
+	var seen uint64
+	if a := e.fold.accounts[r.account]; a != nil {
+		seen = a.sequence
+	}
+	e.answerWhenDurable(r, seen, answer{})
+}
+
+func (e *Engine[S, C, E, V]) takeCommand(r *request) {
+	command := r.command.(C)
+	a, known := e.fold.accounts[r.account]
+	if !known {
+		a = &account[S]{id: r.account, subject: e.options.Subject(r.account), state: e.fold.domain.New(r.account)}
+	}
+	if a.loading {
+		a.parked = append(a.parked, r)
+		return
+	}
+	now := e.now() // one time for all that this command sees
+	if !e.expire(a, now) {
+		e.deferred = append(e.deferred, r)
+		return
+	}
+	lookup := e.fold.domain.Lookup(a.state, command) // after what is due: an expiry may have closed what the command is about
+	switch {
+	case lookup.Answer > e.durable:
+		e.waiters[lookup.Answer] = append(e.waiters[lookup.Answer], waiter{request: r, repeat: true})
+	case lookup.Answer != 0:
+		go e.repeat(r, lookup.Answer)
+	case lookup.Needs != 0:
+		e.recall(a, r, lookup.Needs)
+	default:
+		e.decide(a, r, command, now)
+	}
+}
+
+// decide puts the command's event into the round.
+func (e *Engine[S, C, E, V]) decide(a *account[S], r *request, command C, now time.Time) {
+	event, err := e.fold.domain.Decide(a.state, command, e.next(now))
+	if err != nil {
+		// It may depend on what was decided just before: whoever hears it must be able to rely on that.
+		e.answerWhenDurable(r, e.fold.last.Sequence, answer{err: err})
+		return
+	}
+	e.add(a, event, r, now)
+}
+
+// expire puts the account's events that are due into the round. It reports whether all of them fitted, with room for one more.
+func (e *Engine[S, C, E, V]) expire(a *account[S], now time.Time) bool {
+	for !e.full() {
+		event, ok := e.fold.domain.Expire(a.state, e.next(now))
+		if !ok {
+			return true
+		}
+		e.add(a, event, nil, now)
+	}
+	return false
+}
+
+// add applies an event and puts it into the round.
+func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Time) {
+	at := e.next(now)
+	event.GetEnvelope().PreviousSequence = a.sequence
+	encoded, hash, err := seal(a.hash, event)
+	if err == nil {
+		err = e.fold.apply(a, event, at, hash)
+	}
+	if err != nil {
+		panic(err)
+	}
+	e.fold.accounts[a.id] = a
+	e.current.items = append(e.current.items, item{
+		event: event, sequence: at.Sequence, request: r, account: a.id, view: e.fold.domain.View(a.state),
+		record: eventlog.Record{Subject: a.subject, Data: encoded, Header: e.header(event, at)},
+	})
+	e.planDue(a)
+}
+
+// header returns the event's CloudEvents attributes.
+func (e *Engine[S, C, E, V]) header(event E, at command.Position) eventlog.Header {
+	return eventlog.CloudEvent{
+		ID:     cloudEventID(e.stream.Name(), at.Sequence),
+		Source: e.options.Source,
+		Type:   e.fold.domain.EventType(event),
+		Time:   at.Time,
+	}.Header()
+}
+
+// next returns where the next event will be, if it is decided at a time.
+func (e *Engine[S, C, E, V]) next(now time.Time) command.Position {
+	return command.Position{Sequence: e.fold.last.Sequence + 1, Time: now}
+}
+
+// now is the later of the clock and the time of the stream's last event, in whole microseconds.
+func (e *Engine[S, C, E, V]) now() time.Time {
+	now := e.options.Clock().UTC().Truncate(time.Microsecond)
+	if now.Before(e.fold.last.Time) {
+		return e.fold.last.Time
+	}
+	return now
+}
+
+// answerWhenDurable answers at once when the sequence is durable, else when it is.
+func (e *Engine[S, C, E, V]) answerWhenDurable(r *request, sequence uint64, a answer) {
+	if sequence <= e.durable {
+		e.answer(r, a)
+		return
+	}
+	e.waiters[sequence] = append(e.waiters[sequence], waiter{request: r, answer: a})
+}
+
+// settle takes note that the round in flight is durable, and answers who waited for that.
+func (e *Engine[S, C, E, V]) settle() {
+	done := e.inFlight
+	e.inFlight = nil
+	e.durable = done.last()
+	if len(e.waiters) == 0 {
+		return
+	}
+	for _, item := range done.items {
+		for _, w := range e.waiters[item.sequence] {
+			if w.repeat {
+				e.answer(w.request, confirm(item.event.(E), item.sequence, w.request.command.(C)))
+			} else {
+				e.answer(w.request, w.answer)
+			}
+		}
+		delete(e.waiters, item.sequence)
+	}
+}
+
+// guard calls work of the domain. A panic is a broken invariant, and the end of this stream's service: then sound is false.
+func (e *Engine[S, C, E, V]) guard(accountID string, work func()) (sound bool) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			e.options.Logger.LogAttrs(context.Background(), slog.LevelError, "broken invariant; this stream is not served any more",
+				slog.String("stream", e.stream.Name()), slog.String("account", accountID), slog.String("problem", fmt.Sprint(problem)))
+			e.broken = fmt.Errorf("%w: account %s", errBroken, accountID)
+		}
+	}()
+	work()
+	return true
+}
+
+var errInconsistent = failure.New(failure.Internal, "INTERNAL", "the account's state is inconsistent; nothing was stored; tell the operators")
+
+// errBroken means that a decision broke an invariant of the domain.
+var errBroken = errors.New("broken invariant")
+
+// confirm answers a repeat with the stored event, if it is the same command's.
+func confirm[E Event, C Command](event E, sequence uint64, repeated C) answer {
+	envelope := event.GetEnvelope()
+	if envelope.GetCommandKind() != repeated.Kind() || envelope.GetCommandId() != repeated.ID() {
+		return answer{err: failure.New(failure.AlreadyExists, "ID_COLLISION", "the id cannot be told apart from another one on this account; use another id")}
+	}
+	if string(envelope.GetCommandDigest()) != string(repeated.Digest()) {
+		return answer{err: failure.New(failure.AlreadyExists, "ID_REUSED", "the id %s was used before with other content; nothing was changed; use a new id for a new command", repeated.ID())}
+	}
+	return answer{event: event, sequence: sequence, duplicate: true}
+}
