@@ -1,0 +1,187 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"sort"
+	"time"
+
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+)
+
+// Account is the state of one account: the fold of its ledger events.
+type Account struct {
+	id          string
+	balances    Balances
+	state       typev1.AccountState
+	homeCountry string
+	profile     string
+	cards       []card
+
+	// accountsSequence is the newest event of ACCOUNTS that was carried in.
+	accountsSequence uint64
+	sequence         uint64
+	decidedAt        time.Time
+
+	open     map[string]*Transaction // with something held
+	due      dueHolds
+	recalled *Transaction // a closed transaction, taken back for one command
+
+	// answered has, for every command id and every transaction id, the sequence of its (last) event. It is kept for the account's life.
+	answered map[fingerprint]uint64
+	order    []opened
+}
+
+// card is what the ledger knows of a card.
+type card struct {
+	id                      string
+	state                   typev1.CardState
+	expiryYear, expiryMonth int32
+}
+
+// opened says where a transaction began.
+type opened struct {
+	sequence    uint64
+	transaction fingerprint
+}
+
+// fingerprint stands for an id in memory: the first 64 bits of its SHA-256, with its kind. A hit is confirmed by reading the event, so a collision is noticed.
+type fingerprint uint64
+
+// transactionID is the kind of fingerprint of a transaction's own id; the others are kinds of commands.
+const transactionID eventsv1.CommandKind = 0
+
+func fingerprintOf(kind eventsv1.CommandKind, id string) fingerprint {
+	sum := sha256.Sum256(append([]byte{byte(kind)}, id...))
+	return fingerprint(binary.BigEndian.Uint64(sum[:]))
+}
+
+// New returns the state of an account without events.
+func New(accountID string) *Account {
+	return &Account{id: accountID, open: map[string]*Transaction{}, answered: map[fingerprint]uint64{}}
+}
+
+// known says whether the account was opened.
+func (a *Account) known() bool { return a.accountsSequence != 0 }
+
+// Balances returns the balances after the last event.
+func (a *Account) Balances() Balances { return a.balances }
+
+// BalancesAt returns the balances at a time not before the last event, without the holds that are due by then.
+func (a *Account) BalancesAt(at time.Time) Balances {
+	balances := a.balances
+	for _, t := range a.open {
+		if t.dueBy(at) {
+			balances = balances.plus(effect{pending: -t.Held})
+		}
+	}
+	return balances
+}
+
+// Page returns the sequences of the last events of up to size transactions that began before a sequence (0: all), the newest first,
+// and the sequence at which the last of them began; more says whether others began before it.
+func (a *Account) Page(before uint64, size int) (last []uint64, from uint64, more bool) {
+	end := len(a.order)
+	if before != 0 {
+		end = sort.Search(end, func(i int) bool { return a.order[i].sequence >= before })
+	}
+	for i := end - 1; i >= 0; i-- {
+		began := a.order[i]
+		if len(last) == size {
+			return last, from, true
+		}
+		last, from = append(last, a.answered[began.transaction]), began.sequence
+	}
+	return last, from, false
+}
+
+// LastEventOf returns the sequence of a transaction's last event; 0 when there is no such transaction.
+func (a *Account) LastEventOf(transaction string) uint64 {
+	return a.answered[fingerprintOf(transactionID, transaction)]
+}
+
+// transaction returns a transaction that is in memory.
+func (a *Account) transaction(id string) *Transaction {
+	if t := a.open[id]; t != nil {
+		return t
+	}
+	if a.recalled != nil && a.recalled.ID == id {
+		return a.recalled
+	}
+	return nil
+}
+
+func (a *Account) card(id string) *card {
+	for i := range a.cards {
+		if a.cards[i].id == id {
+			return &a.cards[i]
+		}
+	}
+	return nil
+}
+
+// Apply folds an event in. It panics when the event does not agree with the state: when the balances it carries are not those that follow,
+// when it moves pending by something else than its transaction, or when it does not follow from the newest event of ACCOUNTS.
+func (a *Account) Apply(event *eventsv1.LedgerEvent, sequence uint64) {
+	if sequence <= a.sequence {
+		panic(fmt.Sprintf("event %d comes after event %d", sequence, a.sequence))
+	}
+	a.applyAccountFact(event)
+	moved := effectOf(event)
+	balances := a.balances.plus(moved)
+	if carried := balancesOf(event.GetBalances()); carried != balances || event.GetBalances().GetAvailable() != balances.Available() {
+		panic(fmt.Sprintf("the event carries %v, the fold gives %+v", event.GetBalances(), balances))
+	}
+	a.balances = balances
+	held := int64(0)
+	if event.GetTransaction() != nil {
+		held = a.applyTransaction(event.GetTransaction(), sequence)
+	}
+	if held != moved.pending {
+		panic(fmt.Sprintf("pending moves by %d, what the transaction holds by %d", moved.pending, held))
+	}
+	envelope := event.GetEnvelope()
+	if remembered(envelope.GetCommandKind()) {
+		a.answered[fingerprintOf(envelope.GetCommandKind(), envelope.GetCommandId())] = sequence
+	}
+	a.sequence, a.decidedAt = sequence, envelope.GetDecidedAt().AsTime()
+}
+
+// applyTransaction installs a transaction as an event left it, and returns by how much that changed what it holds. A closed one leaves memory.
+func (a *Account) applyTransaction(record *eventsv1.TransactionRecord, sequence uint64) int64 {
+	t := transactionOf(record, sequence)
+	if t.Held < 0 {
+		panic(fmt.Sprintf("transaction %s holds %d", t.ID, t.Held))
+	}
+	key := fingerprintOf(transactionID, t.ID)
+	if previous := a.answered[key]; record.GetPreviousSequence() != previous || (record.GetFirstSequence() == 0) != (previous == 0) {
+		panic(fmt.Sprintf("transaction %s follows event %d, the event says %d", t.ID, previous, record.GetPreviousSequence()))
+	}
+	if record.GetFirstSequence() == 0 {
+		a.order = append(a.order, opened{sequence: sequence, transaction: key})
+	}
+	a.answered[key] = sequence
+	if a.recalled != nil && a.recalled.ID == t.ID {
+		a.recalled = nil
+	}
+	before := a.open[t.ID]
+	if before == nil {
+		before = &Transaction{}
+	}
+	if t.Held == 0 {
+		delete(a.open, t.ID)
+		return -before.Held
+	}
+	a.open[t.ID] = t
+	if !before.ExpiresAt.Equal(t.ExpiresAt) {
+		a.planDue(t)
+	}
+	return t.Held - before.Held
+}
+
+// remembered says whether commands of a kind come from callers, who may repeat them.
+func remembered(kind eventsv1.CommandKind) bool {
+	return kind != eventsv1.CommandKind_COMMAND_KIND_EXPIRE && kind != eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS
+}

@@ -1,0 +1,333 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/command"
+	"github.com/cardlog/cardlog/services/internal/failure"
+)
+
+const testAccount = "acct-1"
+
+// noon is when every book is opened.
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// tb is what a book needs of *testing.T, *testing.F and *rapid.T.
+type tb interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// book keeps the ledger of one account as the engine does: a repeated id is answered from the log, holds that are due expire before a decision,
+// a closed transaction is recalled from its last event, and every event is stored. Each event is checked as it is stored.
+type book struct {
+	tb
+	rules   *Rules
+	account *Account
+	clock   time.Time // of the wall; it may go backwards
+	log     []entry
+	names   int // of transactions that nobody named
+
+	told   *eventsv1.AccountEvent // the newest event of ACCOUNTS
+	toldAt uint64
+}
+
+// entry is one stored event, encoded.
+type entry struct {
+	sequence uint64
+	data     []byte
+}
+
+// newBook returns a book without events.
+func newBook(t tb, rules *Rules) *book {
+	return &book{tb: t, rules: rules, account: New(testAccount), clock: noon}
+}
+
+// answer is what became of a command.
+type answer struct {
+	expired   []*eventsv1.LedgerEvent // stored before it
+	event     *eventsv1.LedgerEvent
+	duplicate bool
+	err       error
+}
+
+// do has a command answered.
+func (b *book) do(c Command) answer {
+	b.Helper()
+	before, length := b.account.View(), len(b.log)
+	if first := b.account.Lookup(c).Answer; first != 0 {
+		repeated := b.repeat(c, first)
+		b.unchanged(before, length)
+		return repeated
+	}
+	expired := b.expire()
+	// Only now: what expired has left memory.
+	if needs := b.account.Lookup(c).Needs; needs != 0 {
+		b.account.Recall(b.read(needs), needs)
+	}
+	before, length = b.account.View(), len(b.log)
+	event, err := b.account.Decide(c, b.rules, b.next())
+	b.unchanged(before, length)
+	if err != nil {
+		return answer{expired: expired, err: err}
+	}
+	b.store(event)
+	if c.Account() != testAccount || string(event.GetEnvelope().GetCommandDigest()) != string(c.Digest()) || event.GetEnvelope().GetCommandKind() != c.Kind() || event.GetEnvelope().GetCommandId() != c.ID() {
+		b.Fatalf("the event does not say which command it answers: %v", event.GetEnvelope())
+	}
+	return answer{expired: expired, event: event}
+}
+
+// repeat answers a command whose id was answered before, as the engine does.
+func (b *book) repeat(c Command, first uint64) answer {
+	event := b.read(first)
+	if event.GetEnvelope().GetCommandKind() != c.Kind() || event.GetEnvelope().GetCommandId() != c.ID() {
+		b.Fatalf("event %d is remembered as the answer to %s, which it is not", first, c.ID())
+	}
+	if string(event.GetEnvelope().GetCommandDigest()) != string(c.Digest()) {
+		return answer{err: failure.New(failure.AlreadyExists, "ID_REUSED", "the id was used before with other content")}
+	}
+	return answer{event: event, duplicate: true}
+}
+
+func (b *book) unchanged(before View, length int) {
+	b.Helper()
+	if after := b.account.View(); after != before || len(b.log) != length {
+		b.Fatalf("the account changed without an event: %+v, was %+v", after, before)
+	}
+}
+
+// expire stores what is due, as the engine does before a decision and when its timer rings.
+func (b *book) expire() []*eventsv1.LedgerEvent {
+	b.Helper()
+	var expired []*eventsv1.LedgerEvent
+	for {
+		event, due := b.account.Expire(b.next())
+		if !due {
+			return expired
+		}
+		b.store(event)
+		expired = append(expired, event)
+	}
+}
+
+// next is where the next event will be. Other accounts' events lie between; the time is the later of the clock and the last event's.
+func (b *book) next() command.Position {
+	at := command.Position{Sequence: b.account.sequence + 3, Time: b.clock}
+	if b.account.decidedAt.After(at.Time) {
+		at.Time = b.account.decidedAt
+	}
+	return at
+}
+
+// store applies an event, keeps it, and checks what must be true of every event.
+func (b *book) store(event *eventsv1.LedgerEvent) {
+	b.Helper()
+	at, before := b.next(), b.account.sequence
+	data, err := proto.Marshal(event)
+	if err != nil {
+		b.Fatalf("encode: %v", err)
+	}
+	b.account.Apply(event, at.Sequence)
+	b.log = append(b.log, entry{at.Sequence, data})
+
+	envelope, carried := event.GetEnvelope(), event.GetBalances()
+	if envelope.GetAccountId() != testAccount || envelope.GetPreviousSequence() != before || !envelope.GetDecidedAt().AsTime().Equal(at.Time) {
+		b.Fatalf("the envelope of event %d is %v", at.Sequence, envelope)
+	}
+	if BalancesOf(event) != b.account.Balances() || carried.GetAvailable() != carried.GetCreditLimit()-carried.GetPosted()-carried.GetPending()-carried.GetWithheld() {
+		b.Fatalf("event %d carries the balances %v, the account has %+v", at.Sequence, carried, b.account.Balances())
+	}
+	var held int64
+	for _, t := range b.account.open {
+		if t.Held <= 0 {
+			b.Fatalf("transaction %s is open and holds %d", t.ID, t.Held)
+		}
+		held += t.Held
+	}
+	if carried.GetPending() != held {
+		b.Fatalf("pending is %d, the open holds are %d", carried.GetPending(), held)
+	}
+	if _, asked := event.GetFact().(*eventsv1.LedgerEvent_AuthorizationApproved); asked && event.GetDecision().GetHeldAmount() > 0 && carried.GetAvailable() < 0 {
+		b.Fatalf("event %d approves beyond the line: %v", at.Sequence, carried)
+	}
+}
+
+// read returns a stored event.
+func (b *book) read(sequence uint64) *eventsv1.LedgerEvent {
+	b.Helper()
+	at, found := slices.BinarySearchFunc(b.log, sequence, func(e entry, want uint64) int { return int(e.sequence) - int(want) })
+	if !found {
+		b.Fatalf("there is no event %d", sequence)
+	}
+	return b.decode(b.log[at].data)
+}
+
+func (b *book) decode(data []byte) *eventsv1.LedgerEvent {
+	event := &eventsv1.LedgerEvent{}
+	if err := proto.Unmarshal(data, event); err != nil {
+		b.Fatalf("decode: %v", err)
+	}
+	return event
+}
+
+// transaction returns a transaction as its last event left it, or nil.
+func (b *book) transaction(id string) *Transaction {
+	last := b.account.LastEventOf(id)
+	if last == 0 {
+		return nil
+	}
+	return TransactionOf(b.read(last), last)
+}
+
+// checkReplay folds the stored events into a new account and compares.
+func (b *book) checkReplay() {
+	b.Helper()
+	replayed := New(testAccount)
+	for _, e := range b.log {
+		replayed.Apply(b.decode(e.data), e.sequence)
+	}
+	if difference := compare(b.account, replayed); difference != "" {
+		b.Fatalf("the replay of the log differs: %s", difference)
+	}
+}
+
+// compare says how two accounts differ; empty when they do not.
+func compare(a, b *Account) string {
+	switch {
+	case a.View() != b.View():
+		return fmt.Sprintf("%+v and %+v", a.View(), b.View())
+	case a.state != b.state, a.homeCountry != b.homeCountry, a.profile != b.profile, !slices.Equal(a.cards, b.cards):
+		return "what is known of account and cards"
+	case !maps.Equal(a.answered, b.answered):
+		return "the commands remembered"
+	case !slices.Equal(a.order, b.order):
+		return "the order of transactions"
+	}
+	if !maps.EqualFunc(a.open, b.open, func(s, t *Transaction) bool { return s.last == t.last && proto.Equal(s.record(), t.record()) }) {
+		return "the open transactions"
+	}
+	return ""
+}
+
+// String says what became of a command, in the words of the tables: the DE39 first, then the outcome with its reason or amount, then whatever is not zero.
+func (a answer) String() string {
+	var said []string
+	for _, event := range a.expired {
+		said = append(said, fmt.Sprintf("expired %s %s", event.GetTransaction().GetTransactionId(), major(event.GetTransaction().GetExpired())))
+	}
+	slices.Sort(said)
+	switch decision := a.event.GetDecision(); {
+	case a.err != nil:
+		said = append(said, failureWords(a.err))
+	case decision != nil:
+		said = append(said, decisionWords(decision, a.duplicate))
+	case a.event != nil:
+		fact := a.event.ProtoReflect().WhichOneof(a.event.ProtoReflect().Descriptor().Oneofs().ByName("fact"))
+		said = append(said, strings.ReplaceAll(string(fact.Name()), "_", " "))
+	}
+	return strings.Join(said, "; ")
+}
+
+func decisionWords(d *eventsv1.DecisionRecord, duplicate bool) string {
+	words := d.GetResponseCode() + " " + word(d.GetOutcome(), "OUTCOME_")
+	if d.GetApprovedAmount() != 0 {
+		words += " " + major(d.GetApprovedAmount())
+	}
+	if d.GetDeclineReason() != 0 {
+		words += ", " + word(d.GetDeclineReason(), "DECLINE_REASON_")
+	}
+	if d.GetRejectionReason() != 0 {
+		words += ", " + word(d.GetRejectionReason(), "REJECTION_REASON_")
+	}
+	for _, amount := range []struct {
+		name  string
+		minor int64
+	}{{"held", d.GetHeldAmount()}, {"over-capture", d.GetOverCaptureAmount()}} {
+		if amount.minor != 0 {
+			words += ", " + amount.name + " " + major(amount.minor)
+		}
+	}
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"late", d.GetLate()}, {"unmatched", d.GetUnmatched()}, {"duplicate", duplicate}} {
+		if flag.set {
+			words += ", " + flag.name
+		}
+	}
+	return words
+}
+
+func failureWords(err error) string {
+	var f *failure.Error
+	if !errors.As(err, &f) {
+		return "an error of no kind: " + err.Error()
+	}
+	kind := map[failure.Kind]string{failure.Internal: "internal", failure.Invalid: "invalid", failure.NotFound: "not found",
+		failure.AlreadyExists: "already exists", failure.Precondition: "precondition"}[f.Kind]
+	return strings.TrimSpace(kind + ": " + f.Reason + " " + f.Field)
+}
+
+func balanceWords(b Balances) string {
+	return fmt.Sprintf("posted %s pending %s available %s", major(b.Posted), major(b.Pending), major(b.Available()))
+}
+
+// transactionWords lists the sums of a transaction that are not zero.
+func transactionWords(t *Transaction) string {
+	var words []string
+	for _, sum := range []struct {
+		name  string
+		minor int64
+	}{{"authorized", t.Authorized}, {"reversed", t.Reversed}, {"expired", t.Expired}, {"cleared", t.Cleared}, {"refunded", t.Refunded}, {"held", t.Held}} {
+		if sum.minor != 0 {
+			words = append(words, sum.name+" "+major(sum.minor))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// checkWords says what a check saw and what it was held against.
+func checkWords(c *eventsv1.CheckRecord) string {
+	var seen, bound string
+	switch c.GetKind() {
+	case typev1.CheckKind_CHECK_KIND_MESSAGE_AGE, typev1.CheckKind_CHECK_KIND_CARD_EXPIRY:
+		seen, bound = fmt.Sprint(c.GetSeen()), fmt.Sprint(c.GetBound())
+	case typev1.CheckKind_CHECK_KIND_CREDIT_LIMIT:
+		seen, bound = major(c.GetSeen()), major(c.GetBound())
+	case typev1.CheckKind_CHECK_KIND_ACCOUNT_STATE:
+		seen, bound = word(typev1.AccountState(c.GetSeen()), "ACCOUNT_STATE_"), word(typev1.AccountState(c.GetBound()), "ACCOUNT_STATE_")
+	case typev1.CheckKind_CHECK_KIND_CARD_STATE:
+		seen, bound = word(typev1.CardState(c.GetSeen()), "CARD_STATE_"), word(typev1.CardState(c.GetBound()), "CARD_STATE_")
+	default:
+		seen, bound = c.GetSeenCode(), c.GetBoundCode()
+	}
+	outcome := "passed"
+	if c.GetFailed() {
+		outcome = "failed, " + word(c.GetDeclineReason(), "DECLINE_REASON_")
+	}
+	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s / %s: %s", word(c.GetKind(), "CHECK_KIND_"), seen, bound, outcome)), " ")
+}
+
+// word turns an enum value into words: OUTCOME_PARTIALLY_APPROVED is "partially approved".
+func word(value fmt.Stringer, prefix string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(value.String(), prefix), "_", " "))
+}
+
+// major writes minor units with two decimals: 4500 is 45.00.
+func major(minor int64) string {
+	sign := ""
+	if minor < 0 {
+		sign, minor = "-", -minor
+	}
+	return fmt.Sprintf("%s%d.%02d", sign, minor/100, minor%100)
+}

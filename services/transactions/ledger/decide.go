@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/command"
+	"github.com/cardlog/cardlog/services/internal/failure"
+)
+
+// Command is one of *Authorize, *ReverseAuthorization, *Present, *Refund and *FollowAccounts.
+type Command interface {
+	// Account is the id of the account.
+	Account() string
+	// Kind is what the id is scoped to.
+	Kind() eventsv1.CommandKind
+	// ID is the idempotency key.
+	ID() string
+	// Digest of the content.
+	Digest() []byte
+
+	// about is the id of the transaction that the command is about; empty when it is about none.
+	about() string
+	// decide answers the command with an event whose fact, transaction and decision are set.
+	decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error)
+}
+
+// Decide answers a command with exactly one event, or with a *failure.Error when nothing is to be stored. It changes nothing.
+// A transaction that the command is about and that is not in memory must have been recalled: see Lookup.
+func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
+	if _, opening := c.(*FollowAccounts); !opening && !a.known() {
+		return nil, failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", a.id)
+	}
+	if id := c.about(); id != "" && a.transaction(id) == nil && a.LastEventOf(id) != 0 {
+		return nil, failure.New(failure.AlreadyExists, "ID_COLLISION", "the transaction id cannot be told apart from another one on this account; use another id")
+	}
+	event, err := c.decide(a, rules, at)
+	if err != nil {
+		return nil, err
+	}
+	moved := effectOf(event)
+	if err := a.balances.fits(moved); err != nil {
+		return nil, err
+	}
+	event.Balances = a.balances.plus(moved).record()
+	event.Envelope = &eventsv1.Envelope{
+		AccountId: a.id, PreviousSequence: a.sequence, DecidedAt: timestamppb.New(at.Time),
+		CommandKind: c.Kind(), CommandId: c.ID(), CommandDigest: c.Digest(),
+	}
+	return event, nil
+}
+
+// Lookup says whether the command's id was answered before, or its transaction must be recalled first.
+func (a *Account) Lookup(c Command) command.Lookup {
+	if answered := a.Answered(c.Kind(), c.ID()); answered != 0 {
+		return command.Lookup{Answer: answered}
+	}
+	if id := c.about(); id != "" && a.transaction(id) == nil {
+		if last := a.LastEventOf(id); a.recalled == nil || a.recalled.last != last { // else that event is another transaction's: see Decide
+			return command.Lookup{Needs: last}
+		}
+	}
+	return command.Lookup{}
+}
+
+// Answered returns the sequence of the event that answered a command; 0 when none did.
+func (a *Account) Answered(kind eventsv1.CommandKind, id string) uint64 {
+	if !remembered(kind) {
+		return 0
+	}
+	return a.answered[fingerprintOf(kind, id)]
+}
+
+// Recall takes the transaction of a stored event back into memory, for the command that is about it.
+func (a *Account) Recall(event *eventsv1.LedgerEvent, sequence uint64) {
+	a.recalled = TransactionOf(event, sequence)
+}
+
+// find returns a copy of a transaction to work on, or nil when there is none.
+func (a *Account) find(id string) *Transaction {
+	t := a.transaction(id)
+	if t == nil {
+		return nil
+	}
+	found := *t
+	return &found
+}
+
+// inCurrency returns an error when a fact is in another currency than the account.
+func (a *Account) inCurrency(currency string) error {
+	if currency != a.balances.Currency {
+		return failure.InvalidField("amount.currency_code", "the account is kept in %s", a.balances.Currency)
+	}
+	return nil
+}
+
+// recorded is the answer to a fact.
+func recorded(amount int64) *eventsv1.DecisionRecord {
+	return &eventsv1.DecisionRecord{Outcome: typev1.Outcome_OUTCOME_RECORDED, ResponseCode: responseApproved, ApprovedAmount: amount}
+}
+
+// rejected is the event of a command that moves nothing.
+func rejected(t *Transaction, reason typev1.RejectionReason, requested int64) *eventsv1.LedgerEvent {
+	return &eventsv1.LedgerEvent{
+		Transaction: t.record(),
+		Decision: &eventsv1.DecisionRecord{
+			Outcome: typev1.Outcome_OUTCOME_REJECTED, RejectionReason: reason, ResponseCode: responseNoActionTaken,
+		},
+		Fact: &eventsv1.LedgerEvent_CommandRejected{CommandRejected: &eventsv1.CommandRejected{RequestedAmount: requested}},
+	}
+}

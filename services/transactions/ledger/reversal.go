@@ -1,0 +1,65 @@
+package ledger
+
+import (
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/command"
+	"github.com/cardlog/cardlog/services/internal/failure"
+)
+
+// ReverseAuthorization releases all or part of a hold.
+type ReverseAuthorization struct {
+	// AccountID, TransactionID and ReversalID name the account, the transaction and this command.
+	AccountID, TransactionID, ReversalID string
+	// Amount to release in minor units of Currency; 0 releases all that is held.
+	Amount   int64
+	Currency string
+}
+
+// Account is the id of the account.
+func (c *ReverseAuthorization) Account() string { return c.AccountID }
+
+// Kind is COMMAND_KIND_REVERSE_AUTHORIZATION.
+func (c *ReverseAuthorization) Kind() eventsv1.CommandKind {
+	return eventsv1.CommandKind_COMMAND_KIND_REVERSE_AUTHORIZATION
+}
+
+// ID is the reversal's.
+func (c *ReverseAuthorization) ID() string { return c.ReversalID }
+
+// Digest of all fields.
+func (c *ReverseAuthorization) Digest() []byte {
+	return command.NewDigest().Text(c.TransactionID).Number(c.Amount).Text(c.Currency).Sum()
+}
+
+func (c *ReverseAuthorization) about() string { return c.TransactionID }
+
+func (c *ReverseAuthorization) decide(a *Account, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
+	if c.Amount != 0 {
+		if err := a.inCurrency(c.Currency); err != nil {
+			return nil, err
+		}
+	}
+	t := a.find(c.TransactionID)
+	if t == nil {
+		return nil, failure.New(failure.NotFound, "TRANSACTION_NOT_FOUND", "account %s has no transaction %s", a.id, c.TransactionID)
+	}
+	if !t.granted() {
+		return rejected(t, typev1.RejectionReason_REJECTION_REASON_AUTHORIZATION_NOT_OPEN, c.Amount), nil
+	}
+	if t.Held == 0 {
+		return rejected(t, typev1.RejectionReason_REJECTION_REASON_NOTHING_TO_REVERSE, c.Amount), nil
+	}
+	wanted := c.Amount
+	if wanted == 0 {
+		wanted = t.Held
+	}
+	released := t.release(wanted)
+	t.Reversed += released
+	decision := recorded(released)
+	decision.HeldAmount = t.Held
+	return &eventsv1.LedgerEvent{
+		Transaction: t.record(), Decision: decision,
+		Fact: &eventsv1.LedgerEvent_AuthorizationReversed{AuthorizationReversed: &eventsv1.AuthorizationReversed{RequestedAmount: c.Amount, ReleasedAmount: released}},
+	}, nil
+}
