@@ -1,0 +1,251 @@
+package transactions
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/failure"
+	"github.com/cardlog/cardlog/services/transactions/ledger"
+)
+
+// Authorize decides a purchase.
+func (s *Service) Authorize(ctx context.Context, r *transactionsv1.AuthorizeRequest) (*transactionsv1.AuthorizeResponse, error) {
+	if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
+		return nil, err
+	}
+	ref, _, err := s.resolve(ctx, r)
+	if errors.Is(err, errUnknownCard) {
+		return s.unknownCard(ctx, r), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.Authorize{
+		AccountID: ref.account, TransactionID: r.GetTransactionId(), CardID: ref.card,
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(),
+		Merchant: r.GetMerchant(), Network: r.GetNetwork(),
+		PartialApprovalAllowed: r.GetPartialApprovalAllowed(), EntryMode: r.GetEntryMode(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &transactionsv1.AuthorizeResponse{TransactionId: r.GetTransactionId(), Result: &transactionsv1.AuthorizeResponse_Decision{Decision: decision}}, nil
+}
+
+// unknownCard declines a purchase with a card that nobody has. There is no account to store it with.
+func (s *Service) unknownCard(ctx context.Context, r *transactionsv1.AuthorizeRequest) *transactionsv1.AuthorizeResponse {
+	s.options.Logger.InfoContext(ctx, "declined an unknown card", slog.String("transaction", r.GetTransactionId()))
+	const reason = typev1.DeclineReason_DECLINE_REASON_UNKNOWN_CARD
+	return &transactionsv1.AuthorizeResponse{TransactionId: r.GetTransactionId(), Result: &transactionsv1.AuthorizeResponse_Decision{
+		Decision: &transactionsv1.Decision{TransactionId: r.GetTransactionId(), Outcome: typev1.Outcome_OUTCOME_DECLINED,
+			DeclineReason: reason, ResponseCode: ledger.ResponseCode(reason)},
+	}}
+}
+
+// ReverseAuthorization releases all or part of a hold.
+func (s *Service) ReverseAuthorization(ctx context.Context, r *transactionsv1.ReverseAuthorizationRequest) (*transactionsv1.ReverseAuthorizationResponse, error) {
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.ReverseAuthorization{
+		AccountID: ref.account, TransactionID: r.GetTransactionId(), ReversalID: r.GetReversalId(),
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(),
+	})
+	return &transactionsv1.ReverseAuthorizationResponse{Decision: decision}, err
+}
+
+// Present posts a merchant's claim.
+func (s *Service) Present(ctx context.Context, r *transactionsv1.PresentRequest) (*transactionsv1.PresentResponse, error) {
+	if err := checkTime("presented_at", r.GetPresentedAt()); err != nil {
+		return nil, err
+	}
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	present := &ledger.Present{
+		AccountID: ref.account, PresentmentID: r.GetPresentmentId(), TransactionID: r.GetTransactionId(), NewTransactionID: newTransactionID(), CardID: ref.card,
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), MoreToCome: r.GetMoreToCome(), Merchant: r.GetMerchant(),
+	}
+	if r.GetPresentedAt() != nil {
+		present.PresentedAt = r.GetPresentedAt().AsTime()
+	}
+	decision, err := s.decide(ctx, present)
+	if err != nil {
+		return nil, err
+	}
+	return &transactionsv1.PresentResponse{PresentmentId: r.GetPresentmentId(), Result: &transactionsv1.PresentResponse_Decision{Decision: decision}}, nil
+}
+
+// Refund posts money that a merchant gives back.
+func (s *Service) Refund(ctx context.Context, r *transactionsv1.RefundRequest) (*transactionsv1.RefundResponse, error) {
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.Refund{
+		AccountID: ref.account, RefundID: r.GetRefundId(), TransactionID: r.GetTransactionId(), NewTransactionID: newTransactionID(), CardID: ref.card,
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), Merchant: r.GetMerchant(),
+	})
+	return &transactionsv1.RefundResponse{Decision: decision}, err
+}
+
+// checkTime returns an error for a timestamp that is no time: validation rules cannot say that.
+func checkTime(field string, t *timestamppb.Timestamp) error {
+	if t == nil || t.IsValid() {
+		return nil
+	}
+	return failure.InvalidField(field, "is not a time in the years 1 to 9999")
+}
+
+// newTransactionID names a transaction that no caller named. Chance keeps it apart from theirs.
+func newTransactionID() string { return "txn-" + rand.Text() }
+
+// decide has a command decided and returns the stored answer.
+func (s *Service) decide(ctx context.Context, c ledger.Command) (*transactionsv1.Decision, error) {
+	stored, err := s.shard(c.Account()).Submit(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	decision := decisionOf(stored.Event, stored.Sequence)
+	decision.Duplicate = stored.Duplicate
+	return decision, nil
+}
+
+// GetBalance returns the balances now, after an event, or at a time.
+func (s *Service) GetBalance(ctx context.Context, r *transactionsv1.GetBalanceRequest) (*transactionsv1.GetBalanceResponse, error) {
+	if err := checkTime("as_of_time", r.GetAsOfTime()); err != nil {
+		return nil, err
+	}
+	ref, view, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if now.Before(view.DecidedAt) {
+		now = view.DecidedAt
+	}
+	switch at := r.GetAsOf().(type) {
+	case *transactionsv1.GetBalanceRequest_AsOfSequence:
+		return s.balanceAfter(ctx, ref.account, at.AsOfSequence)
+	case *transactionsv1.GetBalanceRequest_AsOfTime:
+		return s.balanceAt(ctx, ref.account, at.AsOfTime.AsTime(), now)
+	}
+	if !view.NextDue.IsZero() && !view.NextDue.After(now) {
+		// A hold is due and its expiry not stored yet: the holds are with the engine.
+		if _, err := s.shard(ref.account).Ask(ctx, ref.account, func(a *ledger.Account, at time.Time) {
+			view, now = a.View(), at
+			view.Balances = a.BalancesAt(at)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return balanceResponse(ref.account, view.Balances, view.Sequence, now), nil
+}
+
+func balanceResponse(accountID string, balances ledger.Balances, sequence uint64, asOf time.Time) *transactionsv1.GetBalanceResponse {
+	return &transactionsv1.GetBalanceResponse{AccountId: accountID, Balances: balancesMessage(balances), Sequence: sequence, AsOf: timestamppb.New(asOf)}
+}
+
+const defaultPage = 50
+
+// ListTransactions returns a page of transactions, the newest first.
+func (s *Service) ListTransactions(ctx context.Context, r *transactionsv1.ListTransactionsRequest) (*transactionsv1.ListTransactionsResponse, error) {
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	before, err := pageStart(r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	size := int(r.GetPageSize())
+	if size == 0 {
+		size = defaultPage
+	}
+	var last []uint64
+	var from uint64
+	var more bool
+	var now time.Time
+	if _, err := s.shard(ref.account).Ask(ctx, ref.account, func(a *ledger.Account, at time.Time) {
+		last, from, more = a.Page(before, size)
+		now = at
+	}); err != nil {
+		return nil, err
+	}
+	events, err := s.readEvents(ctx, ref.account, last)
+	if err != nil {
+		return nil, err
+	}
+	response := &transactionsv1.ListTransactionsResponse{}
+	for i, event := range events {
+		response.Transactions = append(response.Transactions, transactionMessage(event, last[i], now))
+	}
+	if more {
+		response.NextPageToken = pageToken(from)
+	}
+	return response, nil
+}
+
+// entriesBound is how many of a transaction's entries are returned at most: the newest.
+const entriesBound = 1000
+
+// GetTransaction returns one transaction with its entries, and the checks that decided it.
+func (s *Service) GetTransaction(ctx context.Context, r *transactionsv1.GetTransactionRequest) (*transactionsv1.GetTransactionResponse, error) {
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var last uint64
+	var now time.Time
+	if _, err := s.shard(ref.account).Ask(ctx, ref.account, func(a *ledger.Account, at time.Time) {
+		last, now = a.LastEventOf(r.GetTransactionId()), at
+	}); err != nil {
+		return nil, err
+	}
+	if last == 0 {
+		return nil, transactionNotFound(ref.account, r.GetTransactionId())
+	}
+	// Each event of a transaction names the one before it.
+	var found *transactionsv1.Transaction
+	var authorization uint64
+	for sequence, entries := last, 0; sequence != 0 && entries < entriesBound; entries++ {
+		event, err := s.shard(ref.account).ReadEvent(ctx, sequence)
+		if err != nil {
+			return nil, err
+		}
+		if found == nil {
+			if event.GetTransaction().GetTransactionId() != r.GetTransactionId() {
+				return nil, transactionNotFound(ref.account, r.GetTransactionId())
+			}
+			found, authorization = transactionMessage(event, sequence, now), event.GetTransaction().GetAuthorizationSequence()
+		}
+		addEntry(found, event, sequence)
+		sequence = event.GetTransaction().GetPreviousSequence()
+	}
+	reverse(found.Entries)
+	if err := s.addDecision(ctx, ref.account, found, authorization); err != nil {
+		return nil, err
+	}
+	return &transactionsv1.GetTransactionResponse{Transaction: found}, nil
+}
+
+// addDecision adds the decision of a transaction whose authorization is older than the entries returned.
+func (s *Service) addDecision(ctx context.Context, accountID string, found *transactionsv1.Transaction, authorization uint64) error {
+	if found.GetDecision() != nil || authorization == 0 {
+		return nil
+	}
+	event, err := s.shard(accountID).ReadEvent(ctx, authorization)
+	if err == nil {
+		addDecision(found, event, authorization)
+	}
+	return err
+}
