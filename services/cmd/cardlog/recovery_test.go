@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	"github.com/cardlog/cardlog/services/internal/eventlog"
+)
+
+func TestWhileItStartsItSaysSoAndNothingElse(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.shards = 4
+	c.listen = fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000)) // the same after the restart, and not one that another test is given
+	p, err := start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := connectBank(t, p.endpoints().GRPC)
+	const accounts = 200
+	for i := range accounts {
+		b.open(fmt.Sprintf("a%d", i), 10_000)
+	}
+	p.stop()
+	c.shards = 0
+	began, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		close(began)
+		for i := range 3000 { // from before it listens until after it is ready
+			account := fmt.Sprintf("a%d", i%accounts)
+			if decision, err := b.authorize(t.Context(), account, "purchase", 0); err == nil && decision.GetResponseCode() != "85" {
+				t.Errorf("%s: %v", account, decision)
+			} else if err != nil && status.Code(err) != codes.Unavailable {
+				t.Errorf("%s: %v", account, err)
+			}
+			if _, err := b.GetAccount(t.Context(), &accountsv1.GetAccountRequest{AccountId: account}); err != nil && status.Code(err) != codes.Unavailable {
+				t.Errorf("%s: %v", account, err)
+			}
+			if list, err := b.ListAccounts(t.Context(), &accountsv1.ListAccountsRequest{PageSize: 1}); err == nil && len(list.GetAccounts()) != 1 {
+				t.Error("the list is empty")
+			}
+		}
+	}()
+	<-began
+	again, err := start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(again.stop)
+	<-ended
+}
+
+func TestARecordThatIsMissedIsAskedFor(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.dir = copied(t, stopped(t))
+	if err := os.Remove(c.dir.durable()); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []syncMode{{}, {interval: time.Minute}} {
+		c.sync = mode
+		if p, err := start(t.Context(), c); err == nil {
+			p.stop()
+			t.Errorf("--sync %v: it is served", &mode)
+		} else if !strings.Contains(err.Error(), "the record of what is durable, is missing") {
+			t.Errorf("--sync %v: it says %v", &mode, err)
+		}
+	}
+}
+
+func TestALossIsNoticedInEverySyncMode(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.dir = copied(t, stopped(t))
+	c.sync.interval = time.Minute
+	if err := cut(block(c.dir, "LEDGER_00"), 1500); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := start(t.Context(), c); err == nil {
+		p.stop()
+		t.Error("it is served")
+	} else if !strings.Contains(err.Error(), "LEDGER_00 has lost acknowledged events") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+func TestRepairKeepsWhatWasSyncedByAnInterval(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.sync.interval = time.Hour // only the stop syncs
+	p, err := start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connectBank(t, p.endpoints().GRPC).play(someRows(5, 10))
+	p.stop()
+	mended := directory(filepath.Join(t.TempDir(), "mended"))
+	if err := repair(t.Context(), c.dir, mended, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	c.dir = mended
+	b, _ := startBank(t, c)
+	if again := b.play(someRows(5, 10)); again.Duplicates != again.Rows {
+		t.Errorf("%d of %d rows were kept", again.Duplicates, again.Rows)
+	}
+}
+
+func TestVerifyOfARunningCardlogIsNotDisturbedByWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.natsListen = "127.0.0.1:0"
+	b, p := startBank(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ctx.Err() == nil; i++ {
+			b.open(fmt.Sprintf("a%d", i), 10_000)
+		}
+	}()
+	for range 8 {
+		log, closeLog, err := eventlog.Connect(p.endpoints().NATS, eventlog.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSound(t, &logSource{log: log, close: closeLog})
+		closeLog()
+	}
+	cancel()
+	<-ended
+}
+
+func TestRepairKeepsTheShards(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.shards = 4
+	p, err := start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := connectBank(t, p.endpoints().GRPC)
+	b.open("alice", 10_000) // in one of the shards: the others stay empty
+	if _, err := b.authorize(t.Context(), "alice", "t1", 500); err != nil {
+		t.Fatal(err)
+	}
+	p.stop()
+	mended := directory(filepath.Join(t.TempDir(), "mended"))
+	if err := repair(t.Context(), c.dir, mended, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	c.dir, c.shards = mended, 0
+	again, _ := startBank(t, c)
+	again.wantBalances("alice", 0, 500, 9500)
+}
+
+// ACCOUNTS comes back shorter than what the ledger has seen of it, where no record could have told.
+func TestAnOlderAccountsThanTheLedgerHasSeenIsNotServed(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.sync.interval = time.Minute
+	p, err := start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := connectBank(t, p.endpoints().GRPC)
+	b.open("alice", 10_000)
+	b.wantBalances("alice", 0, 0, 10_000)
+	p.stop()
+	older := copied(t, c.dir)
+	p, err = start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = connectBank(t, p.endpoints().GRPC)
+	if _, err := b.SetCardState(t.Context(), &accountsv1.SetCardStateRequest{AccountId: "alice", CardId: "alice-card", State: 3}); err != nil {
+		t.Fatal(err)
+	}
+	b.wantBalances("alice", 0, 0, 10_000)
+	p.stop()
+	streams := filepath.Join(c.dir.store(), "CARDLOG", "streams", "ACCOUNTS")
+	if err := os.RemoveAll(streams); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(streams, os.DirFS(filepath.Join(older.store(), "CARDLOG", "streams", "ACCOUNTS"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.dir.durable(), nil, 0o600); err != nil { // and the operator gave the record up
+		t.Fatal(err)
+	}
+	if p, err := start(t.Context(), c); err == nil {
+		p.stop()
+		t.Error("it is served")
+	} else if !strings.Contains(err.Error(), "ACCOUNTS has lost acknowledged events") {
+		t.Errorf("it says %v", err)
+	}
+	source, err := (&verifyOptions{dir: string(c.dir), scratch: t.TempDir()}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.close()
+	found, err := verify(t.Context(), source)
+	if err != nil || len(found.Problems) != 1 || found.Problems[0].Stream != "ACCOUNTS" {
+		t.Errorf("verify says %v, %v", found, err)
+	}
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/cardlog/cardlog/services/internal/rpc"
+	"github.com/cardlog/cardlog/services/internal/telemetry"
+	"github.com/cardlog/cardlog/services/replay"
+)
+
+// replayOptions are the flags of replay.
+type replayOptions struct {
+	server      string
+	concurrency int
+	creditLimit int64
+	json        bool
+}
+
+func newReplayCommand() *cobra.Command {
+	options := &replayOptions{}
+	command := &cobra.Command{
+		Use:   "replay FILE.csv[.gz]",
+		Short: "Play a file of card purchases against a cardlog and check every balance",
+		Long: `Play a file of card purchases against a running cardlog, or, with no --server, against one that is started
+in a temporary directory for it. One account and card per card_last4; a positive row is authorized and
+presented, a negative one refunded. Ids follow from the rows, so playing a file twice changes nothing.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			return options.run(command.Context(), args[0], command.OutOrStdout())
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.server, "server", "", "address of a running cardlog; without it one is started in a temporary directory")
+	flags.IntVar(&options.concurrency, "concurrency", replay.DefaultConcurrency, "accounts that are played at the same time")
+	flags.Int64Var(&options.creditLimit, "credit-limit", 0, "credit limit of every account in minor units (default: what lets every row through)")
+	flags.BoolVar(&options.json, "json", false, "report as JSON")
+	return command
+}
+
+func (o *replayOptions) run(ctx context.Context, path string, out io.Writer) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	address := o.server
+	if address == "" {
+		var stop func()
+		if address, stop, err = startTemporary(ctx); err != nil {
+			return err
+		}
+		defer stop()
+	}
+	connection, err := dial(address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	options := replay.Options{Concurrency: o.concurrency, CreditLimit: o.creditLimit}
+	if telemetry.IsTerminal(os.Stderr) {
+		options.Progress = progressBar(os.Stderr)
+	}
+	report, err := replay.Run(metadata.AppendToOutgoingContext(ctx, rpc.ActorHeader, "replay"), connection, file, options)
+	if report == nil {
+		return err
+	}
+	return errors.Join(err, o.write(out, report))
+}
+
+func (o *replayOptions) write(out io.Writer, report *replay.Report) error {
+	if o.json {
+		return writeJSON(out, report)
+	}
+	return report.WriteTable(out)
+}
+
+// startTemporary starts a cardlog in a directory that is removed when it stops.
+func startTemporary(ctx context.Context) (address string, stop func(), err error) {
+	dir, err := os.MkdirTemp("", "cardlog-replay-")
+	if err != nil {
+		return "", nil, err
+	}
+	quiet := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	p, err := start(ctx, config{dir: directory(dir), listen: "127.0.0.1:0", natsListen: "off", bin: defaultBIN, logger: quiet})
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return p.endpoints().GRPC, func() {
+		p.stop()
+		_ = os.RemoveAll(dir)
+	}, nil
+}
+
+// reconnectBound bounds how long a client waits before it tries a server again that was gone.
+const reconnectBound = 2 * time.Second
+
+// dial opens a client's connection to a cardlog.
+func dial(address string) (*grpc.ClientConn, error) {
+	wait := backoff.DefaultConfig
+	wait.BaseDelay, wait.MaxDelay = reconnectBound/20, reconnectBound
+	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: wait, MinConnectTimeout: reconnectBound}))
+}
+
+// progressBar draws a bar of 40 characters, and the numbers behind it.
+func progressBar(to io.Writer) func(done, total int) {
+	const width = 40
+	return func(done, total int) {
+		filled := width * done / max(total, 1)
+		_, _ = fmt.Fprintf(to, "\r%s%s %d of %d rows", strings.Repeat("#", filled), strings.Repeat(".", width-filled), done, total)
+		if done == total {
+			_, _ = fmt.Fprintln(to)
+		}
+	}
+}
+
+// demoPace is how many rows a second the demo plays.
+const demoPace = 10
+
+// runDemo plays a month of real purchases at a visible pace.
+func runDemo(ctx context.Context, address string, out io.Writer) {
+	connection, err := dial(address)
+	if err != nil {
+		_, _ = fmt.Fprintln(out, "demo:", err)
+		return
+	}
+	defer func() { _ = connection.Close() }()
+	_, _ = fmt.Fprintf(out, "demo: playing a month of real purchases, %d a second (Birmingham City Council, March 2015)\n", demoPace)
+	options := replay.Options{Pace: demoPace, Concurrency: 8}
+	if telemetry.IsTerminal(os.Stdout) {
+		options.Progress = progressBar(out)
+	}
+	report, err := replay.Run(metadata.AppendToOutgoingContext(ctx, rpc.ActorHeader, "demo"), connection, replay.DemoMonth(), options)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		_, _ = fmt.Fprintln(out, "demo:", err)
+	default:
+		_, _ = fmt.Fprintf(out, "demo: all %d rows are played; cardlog goes on serving\n", report.Rows)
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/internal/telemetry"
+)
+
+// upOptions are the flags of up.
+type upOptions struct {
+	config
+	dir                 string
+	demo                bool
+	logLevel, logFormat string
+	readyFile           string
+}
+
+func newUpCommand() *cobra.Command {
+	options := &upOptions{}
+	command := &cobra.Command{
+		Use:   "up",
+		Short: "Run all services in one process, with NATS JetStream embedded",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return options.run(command.Context(), command.OutOrStdout())
+		},
+	}
+	options.register(command.Flags())
+	return command
+}
+
+func (o *upOptions) register(flags *pflag.FlagSet) {
+	flags.StringVar(&o.dir, "dir", "cardlog-data", "directory for the log, the key and all else")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:7070", "address of the gRPC services")
+	flags.StringVar(&o.nats, "nats", "", "URL of an outside NATS server to use instead of the embedded one")
+	flags.StringVar(&o.natsListen, "nats-listen", "127.0.0.1:4222", "address of the embedded NATS for readers, or off")
+	flags.Var(&o.sync, "sync", "when to sync to disk: always (before each answer), or every interval such as 2m: a power cut can then lose that much, and may make a repair or a backup necessary")
+	flags.IntVar(&o.shards, "shards", 0, "shards of the ledger, when it is created (default 1)")
+	flags.StringVar(&o.rules, "rules", "", "YAML file of rules profiles")
+	flags.StringVar(&o.keyFile, "key-file", "", "file of the master key (default cardlog.key in the directory, made on the first start)")
+	flags.StringVar(&o.bin, "bin", defaultBIN, "bank identification number that card numbers begin with")
+	flags.BoolVar(&o.demo, "demo", false, "replay a month of real purchases at a visible pace, and keep running")
+	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&o.logFormat, "log-format", "", "text or json (default text on a terminal, else json)")
+	flags.StringVar(&o.readyFile, "ready-file", "", "file to write the addresses to, as JSON, once everything serves")
+}
+
+func (o *upOptions) run(ctx context.Context, out io.Writer) error {
+	began := time.Now()
+	logger, err := telemetry.NewLogger(os.Stderr, o.logLevel, o.logFormat)
+	if err != nil {
+		return err
+	}
+	o.logger, o.config.dir = logger, directory(o.dir)
+	p, err := start(ctx, o.config)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	e := p.endpoints()
+	if err := e.write(o.config.dir.running()); err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(o.config.dir.running()) }()
+	if o.readyFile != "" {
+		if err := e.write(o.readyFile); err != nil {
+			return err
+		}
+	}
+	o.greet(out, e, time.Since(began))
+	if o.demo {
+		go runDemo(ctx, e.GRPC, out)
+	}
+	return o.await(ctx, p, out)
+}
+
+// await returns when the end is asked for, or the disk fails. A stream that is found damaged is not served any more; the process stays, for the reads that still can be.
+func (o *upOptions) await(ctx context.Context, p *process, out io.Writer) error {
+	for {
+		select {
+		case <-ctx.Done():
+			_, _ = fmt.Fprintln(out, "stopping")
+			return nil
+		case err := <-p.failed:
+			if errors.Is(err, eventlog.ErrSyncFailed) {
+				return err
+			}
+			_, _ = fmt.Fprintln(out, "not serving all any more:", err)
+		}
+	}
+}
+
+// greet says where everything listens, and what to try next.
+func (o *upOptions) greet(out io.Writer, e endpoints, took time.Duration) {
+	durable := "every answer is on disk before it is given"
+	switch {
+	case o.nats != "":
+		durable = "on the NATS server at " + o.nats + "; set sync_interval: always there, or a power cut can lose answers"
+	case o.sync.interval != 0:
+		durable = "synced every " + o.sync.String() + ": a power cut can lose the answers since"
+	}
+	_, _ = fmt.Fprintf(out, "cardlog is ready after %.1f s\n\n", took.Seconds())
+	_, _ = fmt.Fprintf(out, "  gRPC   %-22s accounts, transactions, health, reflection\n", e.GRPC)
+	if e.NATS != "" && o.nats == "" {
+		_, _ = fmt.Fprintf(out, "  NATS   %-22s to read and subscribe, not to publish\n", e.NATS)
+	}
+	_, _ = fmt.Fprintf(out, "  data   %-22s %s\n", o.dir, durable)
+	if o.keyFile == "" {
+		_, _ = fmt.Fprintf(out, "  key    %-22s keep a copy elsewhere: without it the log cannot be opened\n", o.config.dir.key())
+	}
+	_, _ = fmt.Fprintf(out, "\nNext, in another terminal:\n\n  grpcurl -plaintext %s list\n", e.GRPC)
+	_, _ = fmt.Fprintf(out, "  grpcurl -plaintext -d '{\"account_id\":\"alice\",\"holder\":{\"full_name\":\"Alice\",\"address\":{\"country_code\":\"GB\"}},\"credit_limit\":{\"currency_code\":\"GBP\",\"minor_units\":100000}}' %s cardlog.accounts.v1.AccountsService/OpenAccount\n", e.GRPC)
+	if e.NATS != "" {
+		_, _ = fmt.Fprintf(out, "  nats --server %s stream ls\n", e.NATS)
+	}
+	_, _ = fmt.Fprintln(out)
+}
+
+// defaultBIN begins card numbers that no bank has: the range is kept for tests.
+const defaultBIN = "400000"
