@@ -2,7 +2,6 @@ package transactions
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,11 +136,11 @@ func checkMessage(check *eventsv1.CheckRecord) *transactionsv1.Check {
 		Seen: strconv.FormatInt(check.GetSeen(), 10), Bound: strconv.FormatInt(check.GetBound(), 10)}
 	switch check.GetKind() {
 	case typev1.CheckKind_CHECK_KIND_ACCOUNT_STATE:
-		message.Seen = stateName(typev1.AccountState(check.GetSeen()).String(), "ACCOUNT_STATE_")
-		message.Bound = stateName(typev1.AccountState(check.GetBound()).String(), "ACCOUNT_STATE_")
+		message.Seen = strings.TrimPrefix(typev1.AccountState(check.GetSeen()).String(), "ACCOUNT_STATE_")
+		message.Bound = strings.TrimPrefix(typev1.AccountState(check.GetBound()).String(), "ACCOUNT_STATE_")
 	case typev1.CheckKind_CHECK_KIND_CARD_STATE:
-		message.Seen = stateName(typev1.CardState(check.GetSeen()).String(), "CARD_STATE_")
-		message.Bound = stateName(typev1.CardState(check.GetBound()).String(), "CARD_STATE_")
+		message.Seen = strings.TrimPrefix(typev1.CardState(check.GetSeen()).String(), "CARD_STATE_")
+		message.Bound = strings.TrimPrefix(typev1.CardState(check.GetBound()).String(), "CARD_STATE_")
 	case typev1.CheckKind_CHECK_KIND_CURRENCY, typev1.CheckKind_CHECK_KIND_MERCHANT_COUNTRY,
 		typev1.CheckKind_CHECK_KIND_MCC, typev1.CheckKind_CHECK_KIND_MERCHANT:
 		message.Seen, message.Bound = check.GetSeenCode(), check.GetBoundCode()
@@ -149,7 +148,3 @@ func checkMessage(check *eventsv1.CheckRecord) *transactionsv1.Check {
 	}
 	return message
 }
-
-func stateName(value, prefix string) string { return strings.TrimPrefix(value, prefix) }
-
-func reverse(entries []*transactionsv1.Entry) { slices.Reverse(entries) }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -71,14 +72,10 @@ func (s *Service) Present(ctx context.Context, r *transactionsv1.PresentRequest)
 	if err != nil {
 		return nil, err
 	}
-	present := &ledger.Present{
+	decision, err := s.decide(ctx, &ledger.Present{
 		AccountID: ref.account, PresentmentID: r.GetPresentmentId(), TransactionID: r.GetTransactionId(), NewTransactionID: newTransactionID(), CardID: ref.card,
-		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), MoreToCome: r.GetMoreToCome(), Merchant: r.GetMerchant(),
-	}
-	if r.GetPresentedAt() != nil {
-		present.PresentedAt = r.GetPresentedAt().AsTime()
-	}
-	decision, err := s.decide(ctx, present)
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), MoreToCome: r.GetMoreToCome(), PresentedAt: r.GetPresentedAt(), Merchant: r.GetMerchant(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +228,7 @@ func (s *Service) GetTransaction(ctx context.Context, r *transactionsv1.GetTrans
 		addEntry(found, event, sequence)
 		sequence = event.GetTransaction().GetPreviousSequence()
 	}
-	reverse(found.Entries)
+	slices.Reverse(found.Entries)
 	if err := s.addDecision(ctx, ref.account, found, authorization); err != nil {
 		return nil, err
 	}

@@ -93,7 +93,8 @@ func openStore(c config, fail func(error)) (*store, error) {
 			_ = s.barrier.Close()
 		}
 	}
-	if err := s.connect(exclusive, c.sync.interval != 0); err != nil {
+	s.log, err = s.server.OpenLog(eventlog.Options{Barrier: s.barrier, AckFirst: c.sync.interval != 0, Recorded: recorded, Exclusive: exclusive})
+	if err != nil {
 		return s, err
 	}
 	if c.sync.interval != 0 {
@@ -128,20 +129,6 @@ func readRecord(dir directory) (map[string]uint64, error) {
 		return nil, fmt.Errorf("%s, the record of what is durable, is missing: restore it from a backup; or, if you accept that events lost at the end of the log go unnoticed, create an empty file of that name", dir.durable())
 	}
 	return nil, os.WriteFile(dir.durable(), nil, 0o600)
-}
-
-// connect opens the log over the embedded server.
-func (s *store) connect(exclusive, ackFirst bool) error {
-	appends, err := s.server.Connect("appends")
-	if err != nil {
-		return err
-	}
-	reads, err := s.server.Connect("reads")
-	if err != nil {
-		return err
-	}
-	s.log, err = eventlog.Open(appends, reads, eventlog.Options{Barrier: s.barrier, AckFirst: ackFirst, Recorded: s.recorded, Exclusive: exclusive})
-	return err
 }
 
 // address is where readers reach the embedded server; empty where they cannot.

@@ -193,12 +193,12 @@ func openEmbedded(dir directory) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{server: server, close: server.Stop}
-	if err := s.connect(true, false); err != nil {
-		s.close()
+	log, err := server.OpenLog(eventlog.Options{Exclusive: true})
+	if err != nil {
+		server.Stop()
 		return nil, err
 	}
-	return s, nil
+	return &store{log: log, server: server, close: server.Stop}, nil
 }
 
 // verify checks every stream of a log.
@@ -316,7 +316,7 @@ func verifyStream[S any, C engine.Command, E engine.Event, V any](ctx context.Co
 			found.add(problem{Stream: name, From: m.Sequence, To: m.Sequence, Account: account, Problem: "it is stored under " + m.Subject + ", not " + subject(account)})
 		}
 		var wrong *engine.EventError
-		if _, err := fold.Add(name, m); errors.As(err, &wrong) {
+		if errors.As(fold.Add(name, m), &wrong) {
 			broken[account] = true
 			if holes.have(wrong.Follows) {
 				return // the missing event is the problem, and is listed

@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"hash"
 	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Position is where and when an event is stored.
@@ -64,11 +66,11 @@ func (d Digest) Flag(flag bool) Digest {
 }
 
 // Time adds a moment, or that there is none.
-func (d Digest) Time(moment time.Time) Digest {
-	if moment.IsZero() {
+func (d Digest) Time(moment *timestamppb.Timestamp) Digest {
+	if moment == nil {
 		return d.Flag(false)
 	}
-	return d.Flag(true).Number(moment.Unix()).Number(int64(moment.Nanosecond()))
+	return d.Flag(true).Number(moment.GetSeconds()).Number(int64(moment.GetNanos()))
 }
 
 // Sum ends the digest.

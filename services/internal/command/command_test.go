@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 func TestFieldsDoNotRunIntoEachOther(t *testing.T) {
@@ -18,9 +20,9 @@ func TestFieldsDoNotRunIntoEachOther(t *testing.T) {
 		"numbers":                   {NewDigest().Number(1).Number(23), NewDigest().Number(12).Number(3)},
 		"a number and its negative": {NewDigest().Number(1), NewDigest().Number(-1)},
 		"flags":                     {NewDigest().Flag(true).Flag(false), NewDigest().Flag(false).Flag(true)},
-		"moments":                   {NewDigest().Time(noon), NewDigest().Time(noon.Add(time.Nanosecond))},
-		"a moment and none":         {NewDigest().Time(time.Unix(0, 0)), NewDigest().Time(time.Time{})},
-		"no moment, then a number":  {NewDigest().Time(time.Time{}).Number(5), NewDigest().Time(time.Unix(5, 0))},
+		"moments":                   {NewDigest().Time(timestamppb.New(noon)), NewDigest().Time(timestamppb.New(noon.Add(time.Nanosecond)))},
+		"a moment and none":         {NewDigest().Time(timestamppb.New(time.Unix(0, 0))), NewDigest().Time(nil)},
+		"no moment, then a number":  {NewDigest().Time(nil).Number(5), NewDigest().Time(timestamppb.New(time.Unix(5, 0)))},
 	} {
 		if string(pair[0].Sum()) == string(pair[1].Sum()) {
 			t.Errorf("%s: the same digest", name)
@@ -32,7 +34,7 @@ func TestTheSameContentHasTheSameDigest(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 	there := noon.In(time.FixedZone("somewhere", 3600))
-	a, b := NewDigest().Text("a", "b").Time(noon).Sum(), NewDigest().Text("a").Text("b").Time(there).Sum()
+	a, b := NewDigest().Text("a", "b").Time(timestamppb.New(noon)).Sum(), NewDigest().Text("a").Text("b").Time(timestamppb.New(there)).Sum()
 	if string(a) != string(b) || len(a) != DigestSize {
 		t.Errorf("%x and %x", a, b)
 	}
@@ -58,7 +60,7 @@ func TestDigestsNeverChange(t *testing.T) {
 		NewKeyedDigest([]byte("key")): "875e3a6c536ff701504e8f884b3139f2",
 	} {
 		moment := time.Date(2026, time.March, 1, 12, 0, 0, 5000, time.UTC)
-		if got := hex.EncodeToString(digest.Text("acct").Number(-45).Flag(true).Time(moment).Sum()); got != want {
+		if got := hex.EncodeToString(digest.Text("acct").Number(-45).Flag(true).Time(timestamppb.New(moment)).Sum()); got != want {
 			t.Errorf("digest %s, want %s", got, want)
 		}
 	}

@@ -20,6 +20,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
 
 // readyTimeout bounds the start: a store that was not closed is scanned first.
@@ -82,8 +84,21 @@ func Start(options Options) (*Server, error) {
 	return &Server{server: s, writer: writer, logger: options.Logger}, nil
 }
 
-// Connect opens an in-process connection that may do anything. It is closed by Stop.
-func (s *Server) Connect(name string) (*nats.Conn, error) {
+// OpenLog opens the event log on this server. Its connections are closed by Stop.
+func (s *Server) OpenLog(options eventlog.Options) (*eventlog.Log, error) {
+	appends, err := s.connect("appends")
+	if err != nil {
+		return nil, err
+	}
+	reads, err := s.connect("reads")
+	if err != nil {
+		return nil, err
+	}
+	return eventlog.Open(appends, reads, options)
+}
+
+// connect opens an in-process connection that may do anything.
+func (s *Server) connect(name string) (*nats.Conn, error) {
 	public, err := s.writer.PublicKey()
 	if err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 type Event interface {
 	proto.Message
 	GetEnvelope() *eventsv1.Envelope
-	GetChainHash() []byte
 }
 
 // Command asks for one event on one account.
@@ -31,7 +30,7 @@ type Command interface {
 // Domain is the pure rules of a stream. S is the state of one account (a pointer), C a command, E an event, V what readers see of an account.
 // It does no I/O, reads no clock, and is called by one goroutine at a time.
 type Domain[S any, C Command, E Event, V any] interface {
-	// Empty returns an event to decode into.
+	// Empty returns an event to decode into. It may be called by any goroutine.
 	Empty() E
 	// EventType names the event's fact for the header ce-type.
 	EventType(event E) string

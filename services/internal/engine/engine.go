@@ -29,6 +29,7 @@ const (
 type Engine[S any, C Command, E Event, V any] struct {
 	stream  *eventlog.Stream
 	options Options[S, C, E, V]
+	empty   func() E // an event to decode into
 
 	queue    chan *request
 	loaded   chan loaded[S]
@@ -73,7 +74,7 @@ type Options[S any, C Command, E Event, V any] struct {
 // New makes an engine for a stream. Run starts it.
 func New[S any, C Command, E Event, V any](stream *eventlog.Stream, options Options[S, C, E, V]) *Engine[S, C, E, V] {
 	e := &Engine[S, C, E, V]{
-		stream: stream, options: options,
+		stream: stream, options: options, empty: options.Domain().Empty,
 		queue:    make(chan *request, queueBound+ReservedBound),
 		loaded:   make(chan loaded[S], recallBound),
 		appended: make(chan roundEnd, 1),
@@ -244,8 +245,7 @@ func (e *Engine[S, C, E, V]) recover(ctx context.Context) error {
 	began := time.Now()
 	e.fold = NewFold(e.options.Domain())
 	err = e.stream.Read(ctx, eventlog.Range{Through: last}, func(m eventlog.Message) error {
-		_, err := e.fold.Add(e.stream.Name(), m)
-		return err
+		return e.fold.Add(e.stream.Name(), m)
 	})
 	if err != nil {
 		return err

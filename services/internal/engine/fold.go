@@ -55,49 +55,49 @@ func (e *EventError) Error() string {
 
 // Add folds one stored message in. It returns an *EventError when the message cannot be read, does not link to the account's previous event, answers a command
 // that was answered before, or breaks an invariant; the account's state is then not to be relied on.
-func (f *Fold[S, C, E, V]) Add(stream string, m eventlog.Message) (*E, error) {
+func (f *Fold[S, C, E, V]) Add(stream string, m eventlog.Message) error {
 	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 	wrong := func(format string, args ...any) error {
 		return &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Problem: fmt.Sprintf(format, args...)}
 	}
 	event := f.domain.Empty()
 	if err := proto.Unmarshal(m.Data, event); err != nil {
-		return nil, wrong("the event cannot be decoded")
+		return wrong("the event cannot be decoded")
 	}
 	a := f.account(id, m.Subject)
 	envelope := event.GetEnvelope()
 	if envelope.GetAccountId() != id {
-		return nil, wrong("the event belongs to another account")
+		return wrong("the event belongs to another account")
 	}
 	if envelope.GetPreviousSequence() != a.sequence {
-		return nil, &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Follows: envelope.GetPreviousSequence(),
+		return &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Follows: envelope.GetPreviousSequence(),
 			Problem: fmt.Sprintf("previous_sequence is %d, the account's previous event is %d", envelope.GetPreviousSequence(), a.sequence)}
 	}
 	stored, computed, err := unseal(a.hash, m.Data)
 	if err != nil {
-		return nil, wrong("%v", err)
+		return wrong("%v", err)
 	}
 	if stored != computed {
-		return nil, wrong("the chain hash does not match: this event, or one before it, was changed")
+		return wrong("the chain hash does not match: this event, or one before it, was changed")
 	}
 	decidedAt := envelope.GetDecidedAt().AsTime()
 	for attribute, value := range map[string]string{
 		"ce-id": cloudEventID(stream, m.Sequence), "ce-type": f.domain.EventType(event), "ce-time": eventlog.FormatTime(decidedAt),
 	} {
 		if stored := m.Header.Get(attribute); stored != value {
-			return nil, wrong("the header %s is %q, not %q", attribute, stored, value)
+			return wrong("the header %s is %q, not %q", attribute, stored, value)
 		}
 	}
 	if decidedAt.Before(f.last.Time) {
-		return nil, wrong("it was decided before the stream's previous event")
+		return wrong("it was decided before the stream's previous event")
 	}
 	if first := f.domain.Answered(a.state, envelope.GetCommandKind(), envelope.GetCommandId()); first != 0 {
-		return nil, wrong("answers a command that event %d answered before", first)
+		return wrong("answers a command that event %d answered before", first)
 	}
 	if err := f.apply(a, event, command.Position{Sequence: m.Sequence, Time: decidedAt}, stored); err != nil {
-		return nil, wrong("%v", err)
+		return wrong("%v", err)
 	}
-	return &event, nil
+	return nil
 }
 
 // account returns an account, made where it is new.
@@ -125,9 +125,6 @@ func (f *Fold[S, C, E, V]) apply(a *account[S], event E, at command.Position, ha
 	}
 	return nil
 }
-
-// Last returns the place of the last event.
-func (f *Fold[S, C, E, V]) Last() command.Position { return f.last }
 
 // Accounts returns the number of accounts.
 func (f *Fold[S, C, E, V]) Accounts() int { return len(f.accounts) }

@@ -136,14 +136,6 @@ func startPlant(t *testing.T) *plant {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	appends, err := server.Connect("appends")
-	if err != nil {
-		t.Fatal(err)
-	}
-	reads, err := server.Connect("reads")
-	if err != nil {
-		t.Fatal(err)
-	}
 	options := eventlog.Options{}
 	if eventlog.BarrierSupported {
 		options.Exclusive = true
@@ -151,7 +143,7 @@ func startPlant(t *testing.T) *plant {
 			t.Fatal(err)
 		}
 	}
-	log, err := eventlog.Open(appends, reads, options)
+	log, err := server.OpenLog(options)
 	if err != nil {
 		t.Fatal(err)
 	}

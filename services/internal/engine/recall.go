@@ -85,7 +85,7 @@ func (e *Engine[S, C, E, V]) ReadEvent(ctx context.Context, sequence uint64) (E,
 
 // Decode decodes a stored message. Its error is a *failure.Error.
 func (e *Engine[S, C, E, V]) Decode(m eventlog.Message) (E, error) {
-	event := e.options.Domain().Empty()
+	event := e.empty()
 	if err := proto.Unmarshal(m.Data, event); err != nil {
 		return event, failure.New(failure.Internal, "EVENT_UNREADABLE", "stored event %s:%d cannot be decoded; run cardlog verify", e.stream.Name(), m.Sequence)
 	}

@@ -22,7 +22,7 @@ func (l *Log) OpenKeyValue(ctx context.Context, name, description string) (*KeyV
 	bucket, err := l.js.KeyValue(ctx, name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		bucket, err = l.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: name, Description: description, Storage: jetstream.FileStorage, Replicas: l.replicas, History: 1,
+			Bucket: name, Description: description, Storage: jetstream.FileStorage, Replicas: 1, History: 1,
 		})
 	}
 	if err != nil {

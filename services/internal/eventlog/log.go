@@ -38,7 +38,6 @@ type Log struct {
 	ackFirst       bool
 	recorded       map[string]uint64
 	exclusive      bool
-	replicas       int
 
 	mu      sync.Mutex
 	written []*Stream // the streams that this log appends to
@@ -54,8 +53,6 @@ type Options struct {
 	Recorded map[string]uint64
 	// Exclusive promises that nobody else can publish into the streams, so that rounds may be pipelined.
 	Exclusive bool
-	// Replicas of the streams that are created; 1 when not set.
-	Replicas int
 }
 
 // Open makes a Log from two connections to the same server: one to append, one to read.
@@ -65,7 +62,7 @@ func Open(appends, reads *nats.Conn, options Options) (*Log, error) {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	return &Log{appends: appends, reads: reads, js: js,
-		barrier: options.Barrier, ackFirst: options.AckFirst, recorded: options.Recorded, exclusive: options.Exclusive, replicas: max(options.Replicas, 1)}, nil
+		barrier: options.Barrier, ackFirst: options.AckFirst, recorded: options.Recorded, exclusive: options.Exclusive}, nil
 }
 
 // Sync makes everything that was appended durable and records it, where there is a barrier.

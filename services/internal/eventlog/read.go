@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -22,8 +21,6 @@ type Message struct {
 	Subject string
 	// Sequence in its stream.
 	Sequence uint64
-	// StoredAt is when the server stored it.
-	StoredAt time.Time
 	// Header has the CloudEvents attributes.
 	Header Header
 	// Data is the encoded fact.
@@ -203,9 +200,5 @@ func (s *Stream) message(answer *nats.Msg) (Message, error) {
 	if err != nil {
 		return Message{}, fmt.Errorf("read %s: no sequence in the answer: %w", s.name, err)
 	}
-	storedAt, err := time.Parse(time.RFC3339Nano, answer.Header.Get("Nats-Time-Stamp"))
-	if err != nil {
-		return Message{}, fmt.Errorf("read %s:%d: no time in the answer: %w", s.name, sequence, err)
-	}
-	return Message{Subject: answer.Header.Get("Nats-Subject"), Sequence: sequence, StoredAt: storedAt, Header: answer.Header, Data: answer.Data}, nil
+	return Message{Subject: answer.Header.Get("Nats-Subject"), Sequence: sequence, Header: answer.Header, Data: answer.Data}, nil
 }

@@ -53,7 +53,7 @@ func (l *Log) OpenStream(ctx context.Context, spec StreamSpec) (*Stream, error) 
 		if recorded := l.durable(spec.Name); recorded > 0 {
 			return nil, &LostError{Stream: spec.Name, From: 1, To: recorded}
 		}
-		if handle, err = l.js.CreateStream(ctx, l.truth(spec)); err != nil {
+		if handle, err = l.js.CreateStream(ctx, truth(spec)); err != nil {
 			return nil, fmt.Errorf("create stream %s: %w", spec.Name, err)
 		}
 	case err != nil:
@@ -99,13 +99,13 @@ func (l *Log) stream(name string, handle jetstream.Stream) (*Stream, error) {
 }
 
 // truth is the configuration of a stream that is the system of record. Every option is written out, with its reason.
-func (l *Log) truth(spec StreamSpec) jetstream.StreamConfig {
+func truth(spec StreamSpec) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               spec.Name,
 		Subjects:           []string{spec.Subjects},
 		Metadata:           spec.Metadata,
 		Storage:            jetstream.FileStorage,
-		Replicas:           l.replicas,
+		Replicas:           1,
 		Retention:          jetstream.LimitsPolicy, // and no limit below: nothing leaves
 		MaxMsgs:            -1,
 		MaxBytes:           -1,

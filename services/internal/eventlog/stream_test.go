@@ -20,21 +20,13 @@ func openLog(t *testing.T, exclusive bool) *eventlog.Log {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
-	appends, err := server.Connect("appends")
-	if err != nil {
-		t.Fatal(err)
-	}
-	reads, err := server.Connect("reads")
-	if err != nil {
-		t.Fatal(err)
-	}
 	options := eventlog.Options{Exclusive: exclusive}
 	if exclusive && eventlog.BarrierSupported {
 		if options.Barrier, err = eventlog.OpenBarrier(dir, filepath.Join(dir, "durable"), func(err error) { t.Error(err) }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	log, err := eventlog.Open(appends, reads, options)
+	log, err := server.OpenLog(options)
 	if err != nil {
 		t.Fatal(err)
 	}

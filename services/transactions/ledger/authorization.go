@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 	"github.com/cardlog/cardlog/services/internal/command"
@@ -52,19 +50,11 @@ func (c *Authorize) Digest() []byte {
 	d := command.NewDigest().Text(c.CardID).Number(c.Amount).Text(c.Currency)
 	d = digestMerchant(d, c.Merchant)
 	d = d.Text(c.Network.GetNetwork(), c.Network.GetAcquirerId(), c.Network.GetStan(), c.Network.GetRrn())
-	return digestTime(d, c.Network.GetTransmittedAt()).Flag(c.PartialApprovalAllowed).Number(int64(c.EntryMode)).Sum()
+	return d.Time(c.Network.GetTransmittedAt()).Flag(c.PartialApprovalAllowed).Number(int64(c.EntryMode)).Sum()
 }
 
 func digestMerchant(d command.Digest, m *typev1.Merchant) command.Digest {
 	return d.Text(m.GetName(), m.GetMerchantId(), m.GetMcc(), m.GetCountryCode(), m.GetPostalCode())
-}
-
-// digestTime adds a moment that a message may leave out.
-func digestTime(d command.Digest, moment *timestamppb.Timestamp) command.Digest {
-	if moment == nil {
-		return d.Flag(false)
-	}
-	return d.Flag(true).Number(moment.GetSeconds()).Number(int64(moment.GetNanos()))
 }
 
 func (c *Authorize) about() string { return c.TransactionID }

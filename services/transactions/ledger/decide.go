@@ -39,16 +39,20 @@ func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv
 	if err != nil {
 		return nil, err
 	}
-	moved := effectOf(event)
-	if err := a.balances.fits(moved); err != nil {
+	if err := a.balances.fits(effectOf(event)); err != nil {
 		return nil, err
 	}
-	event.Balances = a.balances.plus(moved).record()
-	event.Envelope = &eventsv1.Envelope{
-		AccountId: a.id, PreviousSequence: a.sequence, DecidedAt: timestamppb.New(at.Time),
-		CommandKind: c.Kind(), CommandId: c.ID(), CommandDigest: c.Digest(),
-	}
+	a.address(event, c.Kind(), c.ID(), at)
+	event.Envelope.CommandDigest = c.Digest()
 	return event, nil
+}
+
+// address gives an event its balances and its envelope.
+func (a *Account) address(event *eventsv1.LedgerEvent, kind eventsv1.CommandKind, id string, at command.Position) {
+	event.Balances = a.balances.plus(effectOf(event)).record()
+	event.Envelope = &eventsv1.Envelope{
+		AccountId: a.id, PreviousSequence: a.sequence, DecidedAt: timestamppb.New(at.Time), CommandKind: kind, CommandId: id,
+	}
 }
 
 // Lookup says whether the command's id was answered before, or its transaction must be recalled first.

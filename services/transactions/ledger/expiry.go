@@ -21,11 +21,7 @@ func (a *Account) Expire(at command.Position) (event *eventsv1.LedgerEvent, ok b
 	fact := &eventsv1.AuthorizationExpired{ReleasedAmount: t.Held, DueAt: timestamppb.New(t.ExpiresAt)}
 	t.expire()
 	event = &eventsv1.LedgerEvent{Transaction: t.record(), Fact: &eventsv1.LedgerEvent_AuthorizationExpired{AuthorizationExpired: fact}}
-	event.Balances = a.balances.plus(effectOf(event)).record()
-	event.Envelope = &eventsv1.Envelope{
-		AccountId: a.id, PreviousSequence: a.sequence, DecidedAt: timestamppb.New(at.Time),
-		CommandKind: eventsv1.CommandKind_COMMAND_KIND_EXPIRE, CommandId: fmt.Sprintf("expire-%s-%d", t.ID, t.Expiries),
-	}
+	a.address(event, eventsv1.CommandKind_COMMAND_KIND_EXPIRE, fmt.Sprintf("expire-%s-%d", t.ID, t.Expiries), at)
 	return event, true
 }
 

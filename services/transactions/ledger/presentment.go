@@ -1,8 +1,6 @@
 package ledger
 
 import (
-	"time"
-
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -25,8 +23,8 @@ type Present struct {
 	Currency string
 	// MoreToCome keeps what is left of the hold for further presentments.
 	MoreToCome bool
-	// PresentedAt is when the merchant presented it; zero where not told.
-	PresentedAt time.Time
+	// PresentedAt is when the merchant presented it; nil where not told.
+	PresentedAt *timestamppb.Timestamp
 	// Merchant, for a presentment whose authorization is not known.
 	Merchant *typev1.Merchant
 }
@@ -70,10 +68,7 @@ func (c *Present) decide(a *Account, _ *Rules, at command.Position) (*eventsv1.L
 		claimed = t.Held
 		t.FinalPresented = true
 	}
-	fact := &eventsv1.PresentmentPosted{Amount: c.Amount, ReleasedAmount: t.release(claimed), MoreToCome: c.MoreToCome}
-	if !c.PresentedAt.IsZero() {
-		fact.PresentedAt = timestamppb.New(c.PresentedAt)
-	}
+	fact := &eventsv1.PresentmentPosted{Amount: c.Amount, ReleasedAmount: t.release(claimed), MoreToCome: c.MoreToCome, PresentedAt: c.PresentedAt}
 	decision.HeldAmount = t.Held
 	return &eventsv1.LedgerEvent{Transaction: t.record(), Decision: decision, Fact: &eventsv1.LedgerEvent_PresentmentPosted{PresentmentPosted: fact}}, nil
 }

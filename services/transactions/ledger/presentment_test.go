@@ -3,6 +3,8 @@ package ledger
 import (
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 func TestPresent(t *testing.T) {
@@ -158,7 +160,7 @@ func TestPresentRecordsWhatWasClaimed(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, BuiltInRules()).run(`authorize t1 45.00`)
 	presented := noon.Add(-time.Hour)
-	got := b.do(&Present{AccountID: testAccount, PresentmentID: "p1", TransactionID: "t1", Amount: 3000, Currency: "GBP", MoreToCome: true, PresentedAt: presented})
+	got := b.do(&Present{AccountID: testAccount, PresentmentID: "p1", TransactionID: "t1", Amount: 3000, Currency: "GBP", MoreToCome: true, PresentedAt: timestamppb.New(presented)})
 	if fact := got.event.GetPresentmentPosted(); fact.GetAmount() != 3000 || fact.GetReleasedAmount() != 3000 || !fact.GetMoreToCome() || !fact.GetPresentedAt().AsTime().Equal(presented) {
 		t.Errorf("fact %v", fact)
 	}
