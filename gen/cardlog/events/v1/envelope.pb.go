@@ -42,6 +42,10 @@ const (
 	CommandKind_COMMAND_KIND_EXPIRE CommandKind = 5
 	// An event of ACCOUNTS carried into the ledger. Ids are accounts-<sequence>.
 	CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS CommandKind = 6
+	// An event of PAYMENTS carried into the ledger. Ids are payments-<sequence>.
+	CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS CommandKind = 7
+	// A withholding that came due. Ids are release-<payment>.
+	CommandKind_COMMAND_KIND_END_WITHHOLDING CommandKind = 8
 	// OpenAccount. Its id is the account's.
 	CommandKind_COMMAND_KIND_OPEN_ACCOUNT CommandKind = 20
 	// UpdateCreditLimit. Its id is the request_id, as for all that make nothing.
@@ -56,6 +60,14 @@ const (
 	CommandKind_COMMAND_KIND_SET_CARD_STATE CommandKind = 25
 	// ReplaceCard. Its id is the new card's.
 	CommandKind_COMMAND_KIND_REPLACE_CARD CommandKind = 26
+	// SubmitPayment. Its id is the payment's.
+	CommandKind_COMMAND_KIND_SUBMIT_PAYMENT CommandKind = 40
+	// ReleasePayment. Its id is the request_id, as for the two below.
+	CommandKind_COMMAND_KIND_RELEASE_PAYMENT CommandKind = 41
+	// CancelPayment.
+	CommandKind_COMMAND_KIND_CANCEL_PAYMENT CommandKind = 42
+	// ReturnPayment.
+	CommandKind_COMMAND_KIND_RETURN_PAYMENT CommandKind = 43
 )
 
 // Enum value maps for CommandKind.
@@ -68,6 +80,8 @@ var (
 		4:  "COMMAND_KIND_REFUND",
 		5:  "COMMAND_KIND_EXPIRE",
 		6:  "COMMAND_KIND_FOLLOW_ACCOUNTS",
+		7:  "COMMAND_KIND_FOLLOW_PAYMENTS",
+		8:  "COMMAND_KIND_END_WITHHOLDING",
 		20: "COMMAND_KIND_OPEN_ACCOUNT",
 		21: "COMMAND_KIND_UPDATE_CREDIT_LIMIT",
 		22: "COMMAND_KIND_UPDATE_HOLDER",
@@ -75,6 +89,10 @@ var (
 		24: "COMMAND_KIND_ISSUE_CARD",
 		25: "COMMAND_KIND_SET_CARD_STATE",
 		26: "COMMAND_KIND_REPLACE_CARD",
+		40: "COMMAND_KIND_SUBMIT_PAYMENT",
+		41: "COMMAND_KIND_RELEASE_PAYMENT",
+		42: "COMMAND_KIND_CANCEL_PAYMENT",
+		43: "COMMAND_KIND_RETURN_PAYMENT",
 	}
 	CommandKind_value = map[string]int32{
 		"COMMAND_KIND_UNSPECIFIED":           0,
@@ -84,6 +102,8 @@ var (
 		"COMMAND_KIND_REFUND":                4,
 		"COMMAND_KIND_EXPIRE":                5,
 		"COMMAND_KIND_FOLLOW_ACCOUNTS":       6,
+		"COMMAND_KIND_FOLLOW_PAYMENTS":       7,
+		"COMMAND_KIND_END_WITHHOLDING":       8,
 		"COMMAND_KIND_OPEN_ACCOUNT":          20,
 		"COMMAND_KIND_UPDATE_CREDIT_LIMIT":   21,
 		"COMMAND_KIND_UPDATE_HOLDER":         22,
@@ -91,6 +111,10 @@ var (
 		"COMMAND_KIND_ISSUE_CARD":            24,
 		"COMMAND_KIND_SET_CARD_STATE":        25,
 		"COMMAND_KIND_REPLACE_CARD":          26,
+		"COMMAND_KIND_SUBMIT_PAYMENT":        40,
+		"COMMAND_KIND_RELEASE_PAYMENT":       41,
+		"COMMAND_KIND_CANCEL_PAYMENT":        42,
+		"COMMAND_KIND_RETURN_PAYMENT":        43,
 	}
 )
 
@@ -236,7 +260,7 @@ const file_cardlog_events_v1_envelope_proto_rawDesc = "" +
 	"\n" +
 	"command_id\x18\x05 \x01(\tR\tcommandId\x12%\n" +
 	"\x0ecommand_digest\x18\x06 \x01(\fR\rcommandDigest\x12\x14\n" +
-	"\x05actor\x18\a \x01(\tR\x05actor*\xc3\x03\n" +
+	"\x05actor\x18\a \x01(\tR\x05actor*\x8c\x05\n" +
 	"\vCommandKind\x12\x1c\n" +
 	"\x18COMMAND_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16COMMAND_KIND_AUTHORIZE\x10\x01\x12&\n" +
@@ -244,14 +268,20 @@ const file_cardlog_events_v1_envelope_proto_rawDesc = "" +
 	"\x14COMMAND_KIND_PRESENT\x10\x03\x12\x17\n" +
 	"\x13COMMAND_KIND_REFUND\x10\x04\x12\x17\n" +
 	"\x13COMMAND_KIND_EXPIRE\x10\x05\x12 \n" +
-	"\x1cCOMMAND_KIND_FOLLOW_ACCOUNTS\x10\x06\x12\x1d\n" +
+	"\x1cCOMMAND_KIND_FOLLOW_ACCOUNTS\x10\x06\x12 \n" +
+	"\x1cCOMMAND_KIND_FOLLOW_PAYMENTS\x10\a\x12 \n" +
+	"\x1cCOMMAND_KIND_END_WITHHOLDING\x10\b\x12\x1d\n" +
 	"\x19COMMAND_KIND_OPEN_ACCOUNT\x10\x14\x12$\n" +
 	" COMMAND_KIND_UPDATE_CREDIT_LIMIT\x10\x15\x12\x1e\n" +
 	"\x1aCOMMAND_KIND_UPDATE_HOLDER\x10\x16\x12\"\n" +
 	"\x1eCOMMAND_KIND_SET_ACCOUNT_STATE\x10\x17\x12\x1b\n" +
 	"\x17COMMAND_KIND_ISSUE_CARD\x10\x18\x12\x1f\n" +
 	"\x1bCOMMAND_KIND_SET_CARD_STATE\x10\x19\x12\x1d\n" +
-	"\x19COMMAND_KIND_REPLACE_CARD\x10\x1aB;Z9github.com/cardlog/cardlog/gen/cardlog/events/v1;eventsv1b\x06proto3"
+	"\x19COMMAND_KIND_REPLACE_CARD\x10\x1a\x12\x1f\n" +
+	"\x1bCOMMAND_KIND_SUBMIT_PAYMENT\x10(\x12 \n" +
+	"\x1cCOMMAND_KIND_RELEASE_PAYMENT\x10)\x12\x1f\n" +
+	"\x1bCOMMAND_KIND_CANCEL_PAYMENT\x10*\x12\x1f\n" +
+	"\x1bCOMMAND_KIND_RETURN_PAYMENT\x10+B;Z9github.com/cardlog/cardlog/gen/cardlog/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_cardlog_events_v1_envelope_proto_rawDescOnce sync.Once

@@ -52,6 +52,9 @@ type LedgerEvent struct {
 	//	*LedgerEvent_PresentmentPosted
 	//	*LedgerEvent_RefundPosted
 	//	*LedgerEvent_CommandRejected
+	//	*LedgerEvent_PaymentPosted
+	//	*LedgerEvent_PaymentReturned
+	//	*LedgerEvent_WithholdingEnded
 	Fact          isLedgerEvent_Fact `protobuf_oneof:"fact"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -228,6 +231,33 @@ func (x *LedgerEvent) GetCommandRejected() *CommandRejected {
 	return nil
 }
 
+func (x *LedgerEvent) GetPaymentPosted() *PaymentPosted {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_PaymentPosted); ok {
+			return x.PaymentPosted
+		}
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetPaymentReturned() *PaymentReturnPosted {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_PaymentReturned); ok {
+			return x.PaymentReturned
+		}
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetWithholdingEnded() *WithholdingEnded {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_WithholdingEnded); ok {
+			return x.WithholdingEnded
+		}
+	}
+	return nil
+}
+
 type isLedgerEvent_Fact interface {
 	isLedgerEvent_Fact()
 }
@@ -287,6 +317,21 @@ type LedgerEvent_CommandRejected struct {
 	CommandRejected *CommandRejected `protobuf:"bytes,30,opt,name=command_rejected,json=commandRejected,proto3,oneof"`
 }
 
+type LedgerEvent_PaymentPosted struct {
+	// A payment entered the posted balance.
+	PaymentPosted *PaymentPosted `protobuf:"bytes,31,opt,name=payment_posted,json=paymentPosted,proto3,oneof"`
+}
+
+type LedgerEvent_PaymentReturned struct {
+	// A payment came back.
+	PaymentReturned *PaymentReturnPosted `protobuf:"bytes,32,opt,name=payment_returned,json=paymentReturned,proto3,oneof"`
+}
+
+type LedgerEvent_WithholdingEnded struct {
+	// What was withheld of a payment may be spent.
+	WithholdingEnded *WithholdingEnded `protobuf:"bytes,33,opt,name=withholding_ended,json=withholdingEnded,proto3,oneof"`
+}
+
 func (*LedgerEvent_LedgerOpened) isLedgerEvent_Fact() {}
 
 func (*LedgerEvent_LimitChanged) isLedgerEvent_Fact() {}
@@ -308,6 +353,12 @@ func (*LedgerEvent_PresentmentPosted) isLedgerEvent_Fact() {}
 func (*LedgerEvent_RefundPosted) isLedgerEvent_Fact() {}
 
 func (*LedgerEvent_CommandRejected) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_PaymentPosted) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_PaymentReturned) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_WithholdingEnded) isLedgerEvent_Fact() {}
 
 // LedgerBalances are an account's balances, in minor units.
 type LedgerBalances struct {
@@ -400,7 +451,7 @@ func (x *LedgerBalances) GetAvailable() int64 {
 	return 0
 }
 
-// TransactionRecord is the full state of one transaction.
+// TransactionRecord is the full state of one transaction: a purchase, a refund without one, or a payment.
 type TransactionRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The transaction's id.
@@ -429,7 +480,7 @@ type TransactionRecord struct {
 	Reversed int64 `protobuf:"varint,12,opt,name=reversed,proto3" json:"reversed,omitempty"`
 	// Sum of what expiries released.
 	Expired int64 `protobuf:"varint,13,opt,name=expired,proto3" json:"expired,omitempty"`
-	// When the hold comes due; absent when nothing was ever held.
+	// When the hold, or the withholding of a payment, comes due; absent when there never was one.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// How often a hold of it expired.
 	Expiries int32 `protobuf:"varint,15,opt,name=expiries,proto3" json:"expiries,omitempty"`
@@ -437,8 +488,14 @@ type TransactionRecord struct {
 	AuthorizationOutcome v1.Outcome `protobuf:"varint,16,opt,name=authorization_outcome,json=authorizationOutcome,proto3,enum=cardlog.type.v1.Outcome" json:"authorization_outcome,omitempty"`
 	// A presentment said that no more will come.
 	FinalPresented bool `protobuf:"varint,17,opt,name=final_presented,json=finalPresented,proto3" json:"final_presented,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What was paid, where it is a payment; else 0. A payment has its payment_id as transaction_id, in a space of names of its own.
+	Paid int64 `protobuf:"varint,18,opt,name=paid,proto3" json:"paid,omitempty"`
+	// What of the payment came back.
+	Returned int64 `protobuf:"varint,19,opt,name=returned,proto3" json:"returned,omitempty"`
+	// What of the payment cannot be spent yet; expires_at says until when.
+	Withheld      int64 `protobuf:"varint,20,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransactionRecord) Reset() {
@@ -588,6 +645,27 @@ func (x *TransactionRecord) GetFinalPresented() bool {
 		return x.FinalPresented
 	}
 	return false
+}
+
+func (x *TransactionRecord) GetPaid() int64 {
+	if x != nil {
+		return x.Paid
+	}
+	return 0
+}
+
+func (x *TransactionRecord) GetReturned() int64 {
+	if x != nil {
+		return x.Returned
+	}
+	return 0
+}
+
+func (x *TransactionRecord) GetWithheld() int64 {
+	if x != nil {
+		return x.Withheld
+	}
+	return 0
 }
 
 // DecisionRecord is the answer to a command, and for a request how it came about: a reader can run it again.
@@ -1649,11 +1727,203 @@ func (x *CommandRejected) GetRequestedAmount() int64 {
 	return 0
 }
 
+// PaymentPosted says that a payment entered the posted balance.
+type PaymentPosted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stream sequence in PAYMENTS of the event that told.
+	PaymentsSequence uint64 `protobuf:"varint,1,opt,name=payments_sequence,json=paymentsSequence,proto3" json:"payments_sequence,omitempty"`
+	// What was taken off the posted balance.
+	Amount int64 `protobuf:"varint,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How much of it is withheld.
+	WithheldAmount int64 `protobuf:"varint,3,opt,name=withheld_amount,json=withheldAmount,proto3" json:"withheld_amount,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PaymentPosted) Reset() {
+	*x = PaymentPosted{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentPosted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentPosted) ProtoMessage() {}
+
+func (x *PaymentPosted) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentPosted.ProtoReflect.Descriptor instead.
+func (*PaymentPosted) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PaymentPosted) GetPaymentsSequence() uint64 {
+	if x != nil {
+		return x.PaymentsSequence
+	}
+	return 0
+}
+
+func (x *PaymentPosted) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *PaymentPosted) GetWithheldAmount() int64 {
+	if x != nil {
+		return x.WithheldAmount
+	}
+	return 0
+}
+
+// PaymentReturnPosted says that a payment came back.
+type PaymentReturnPosted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stream sequence in PAYMENTS of the event that told.
+	PaymentsSequence uint64 `protobuf:"varint,1,opt,name=payments_sequence,json=paymentsSequence,proto3" json:"payments_sequence,omitempty"`
+	// What the posted balance rose by.
+	Amount int64 `protobuf:"varint,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How much of it was withheld until now.
+	ReleasedAmount int64 `protobuf:"varint,3,opt,name=released_amount,json=releasedAmount,proto3" json:"released_amount,omitempty"`
+	// ACH return code, such as R01.
+	ReturnCode    string `protobuf:"bytes,4,opt,name=return_code,json=returnCode,proto3" json:"return_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentReturnPosted) Reset() {
+	*x = PaymentReturnPosted{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentReturnPosted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentReturnPosted) ProtoMessage() {}
+
+func (x *PaymentReturnPosted) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentReturnPosted.ProtoReflect.Descriptor instead.
+func (*PaymentReturnPosted) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *PaymentReturnPosted) GetPaymentsSequence() uint64 {
+	if x != nil {
+		return x.PaymentsSequence
+	}
+	return 0
+}
+
+func (x *PaymentReturnPosted) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *PaymentReturnPosted) GetReleasedAmount() int64 {
+	if x != nil {
+		return x.ReleasedAmount
+	}
+	return 0
+}
+
+func (x *PaymentReturnPosted) GetReturnCode() string {
+	if x != nil {
+		return x.ReturnCode
+	}
+	return ""
+}
+
+// WithholdingEnded says that what was withheld of a payment may be spent.
+type WithholdingEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stream sequence in PAYMENTS of the event that told; 0 when it came due by time.
+	PaymentsSequence uint64 `protobuf:"varint,1,opt,name=payments_sequence,json=paymentsSequence,proto3" json:"payments_sequence,omitempty"`
+	// What was withheld until now; 0 when it had ended before.
+	ReleasedAmount int64 `protobuf:"varint,2,opt,name=released_amount,json=releasedAmount,proto3" json:"released_amount,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WithholdingEnded) Reset() {
+	*x = WithholdingEnded{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithholdingEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithholdingEnded) ProtoMessage() {}
+
+func (x *WithholdingEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithholdingEnded.ProtoReflect.Descriptor instead.
+func (*WithholdingEnded) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *WithholdingEnded) GetPaymentsSequence() uint64 {
+	if x != nil {
+		return x.PaymentsSequence
+	}
+	return 0
+}
+
+func (x *WithholdingEnded) GetReleasedAmount() int64 {
+	if x != nil {
+		return x.ReleasedAmount
+	}
+	return 0
+}
+
 var File_cardlog_events_v1_ledger_event_proto protoreflect.FileDescriptor
 
 const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\n" +
-	"$cardlog/events/v1/ledger_event.proto\x12\x11cardlog.events.v1\x1a cardlog/events/v1/envelope.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1ecardlog/type/v1/decision.proto\x1a\x1ecardlog/type/v1/merchant.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\t\n" +
+	"$cardlog/events/v1/ledger_event.proto\x12\x11cardlog.events.v1\x1a cardlog/events/v1/envelope.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1ecardlog/type/v1/decision.proto\x1a\x1ecardlog/type/v1/merchant.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\v\n" +
 	"\vLedgerEvent\x127\n" +
 	"\benvelope\x18\x01 \x01(\v2\x1b.cardlog.events.v1.EnvelopeR\benvelope\x12=\n" +
 	"\bbalances\x18\x02 \x01(\v2!.cardlog.events.v1.LedgerBalancesR\bbalances\x12F\n" +
@@ -1671,7 +1941,10 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\x15authorization_expired\x18\x1b \x01(\v2'.cardlog.events.v1.AuthorizationExpiredH\x00R\x14authorizationExpired\x12U\n" +
 	"\x12presentment_posted\x18\x1c \x01(\v2$.cardlog.events.v1.PresentmentPostedH\x00R\x11presentmentPosted\x12F\n" +
 	"\rrefund_posted\x18\x1d \x01(\v2\x1f.cardlog.events.v1.RefundPostedH\x00R\frefundPosted\x12O\n" +
-	"\x10command_rejected\x18\x1e \x01(\v2\".cardlog.events.v1.CommandRejectedH\x00R\x0fcommandRejectedB\x06\n" +
+	"\x10command_rejected\x18\x1e \x01(\v2\".cardlog.events.v1.CommandRejectedH\x00R\x0fcommandRejected\x12I\n" +
+	"\x0epayment_posted\x18\x1f \x01(\v2 .cardlog.events.v1.PaymentPostedH\x00R\rpaymentPosted\x12S\n" +
+	"\x10payment_returned\x18  \x01(\v2&.cardlog.events.v1.PaymentReturnPostedH\x00R\x0fpaymentReturned\x12R\n" +
+	"\x11withholding_ended\x18! \x01(\v2#.cardlog.events.v1.WithholdingEndedH\x00R\x10withholdingEndedB\x06\n" +
 	"\x04fact\"\xc4\x01\n" +
 	"\x0eLedgerBalances\x12#\n" +
 	"\rcurrency_code\x18\x01 \x01(\tR\fcurrencyCode\x12!\n" +
@@ -1679,7 +1952,7 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\x06posted\x18\x03 \x01(\x03R\x06posted\x12\x18\n" +
 	"\apending\x18\x04 \x01(\x03R\apending\x12\x1a\n" +
 	"\bwithheld\x18\x05 \x01(\x03R\bwithheld\x12\x1c\n" +
-	"\tavailable\x18\x06 \x01(\x03R\tavailable\"\xbd\x05\n" +
+	"\tavailable\x18\x06 \x01(\x03R\tavailable\"\x89\x06\n" +
 	"\x11TransactionRecord\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\tR\rtransactionId\x12\x17\n" +
 	"\acard_id\x18\x02 \x01(\tR\x06cardId\x125\n" +
@@ -1701,7 +1974,10 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"expires_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1a\n" +
 	"\bexpiries\x18\x0f \x01(\x05R\bexpiries\x12M\n" +
 	"\x15authorization_outcome\x18\x10 \x01(\x0e2\x18.cardlog.type.v1.OutcomeR\x14authorizationOutcome\x12'\n" +
-	"\x0ffinal_presented\x18\x11 \x01(\bR\x0efinalPresented\"\xd0\x04\n" +
+	"\x0ffinal_presented\x18\x11 \x01(\bR\x0efinalPresented\x12\x12\n" +
+	"\x04paid\x18\x12 \x01(\x03R\x04paid\x12\x1a\n" +
+	"\breturned\x18\x13 \x01(\x03R\breturned\x12\x1a\n" +
+	"\bwithheld\x18\x14 \x01(\x03R\bwithheld\"\xd0\x04\n" +
 	"\x0eDecisionRecord\x122\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x18.cardlog.type.v1.OutcomeR\aoutcome\x12E\n" +
 	"\x0edecline_reason\x18\x02 \x01(\x0e2\x1e.cardlog.type.v1.DeclineReasonR\rdeclineReason\x12K\n" +
@@ -1779,7 +2055,20 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\fRefundPosted\x12\x16\n" +
 	"\x06amount\x18\x01 \x01(\x03R\x06amount\"<\n" +
 	"\x0fCommandRejected\x12)\n" +
-	"\x10requested_amount\x18\x01 \x01(\x03R\x0frequestedAmountB;Z9github.com/cardlog/cardlog/gen/cardlog/events/v1;eventsv1b\x06proto3"
+	"\x10requested_amount\x18\x01 \x01(\x03R\x0frequestedAmount\"}\n" +
+	"\rPaymentPosted\x12+\n" +
+	"\x11payments_sequence\x18\x01 \x01(\x04R\x10paymentsSequence\x12\x16\n" +
+	"\x06amount\x18\x02 \x01(\x03R\x06amount\x12'\n" +
+	"\x0fwithheld_amount\x18\x03 \x01(\x03R\x0ewithheldAmount\"\xa4\x01\n" +
+	"\x13PaymentReturnPosted\x12+\n" +
+	"\x11payments_sequence\x18\x01 \x01(\x04R\x10paymentsSequence\x12\x16\n" +
+	"\x06amount\x18\x02 \x01(\x03R\x06amount\x12'\n" +
+	"\x0freleased_amount\x18\x03 \x01(\x03R\x0ereleasedAmount\x12\x1f\n" +
+	"\vreturn_code\x18\x04 \x01(\tR\n" +
+	"returnCode\"h\n" +
+	"\x10WithholdingEnded\x12+\n" +
+	"\x11payments_sequence\x18\x01 \x01(\x04R\x10paymentsSequence\x12'\n" +
+	"\x0freleased_amount\x18\x02 \x01(\x03R\x0ereleasedAmountB;Z9github.com/cardlog/cardlog/gen/cardlog/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_cardlog_events_v1_ledger_event_proto_rawDescOnce sync.Once
@@ -1793,7 +2082,7 @@ func file_cardlog_events_v1_ledger_event_proto_rawDescGZIP() []byte {
 	return file_cardlog_events_v1_ledger_event_proto_rawDescData
 }
 
-var file_cardlog_events_v1_ledger_event_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_cardlog_events_v1_ledger_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_cardlog_events_v1_ledger_event_proto_goTypes = []any{
 	(*LedgerEvent)(nil),           // 0: cardlog.events.v1.LedgerEvent
 	(*LedgerBalances)(nil),        // 1: cardlog.events.v1.LedgerBalances
@@ -1813,20 +2102,23 @@ var file_cardlog_events_v1_ledger_event_proto_goTypes = []any{
 	(*PresentmentPosted)(nil),     // 15: cardlog.events.v1.PresentmentPosted
 	(*RefundPosted)(nil),          // 16: cardlog.events.v1.RefundPosted
 	(*CommandRejected)(nil),       // 17: cardlog.events.v1.CommandRejected
-	(*Envelope)(nil),              // 18: cardlog.events.v1.Envelope
-	(*v1.Merchant)(nil),           // 19: cardlog.type.v1.Merchant
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(v1.Outcome)(0),               // 21: cardlog.type.v1.Outcome
-	(v1.DeclineReason)(0),         // 22: cardlog.type.v1.DeclineReason
-	(v1.RejectionReason)(0),       // 23: cardlog.type.v1.RejectionReason
-	(v1.CheckKind)(0),             // 24: cardlog.type.v1.CheckKind
-	(v1.AccountState)(0),          // 25: cardlog.type.v1.AccountState
-	(v1.CardState)(0),             // 26: cardlog.type.v1.CardState
-	(*v1.NetworkMessage)(nil),     // 27: cardlog.type.v1.NetworkMessage
-	(v1.EntryMode)(0),             // 28: cardlog.type.v1.EntryMode
+	(*PaymentPosted)(nil),         // 18: cardlog.events.v1.PaymentPosted
+	(*PaymentReturnPosted)(nil),   // 19: cardlog.events.v1.PaymentReturnPosted
+	(*WithholdingEnded)(nil),      // 20: cardlog.events.v1.WithholdingEnded
+	(*Envelope)(nil),              // 21: cardlog.events.v1.Envelope
+	(*v1.Merchant)(nil),           // 22: cardlog.type.v1.Merchant
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(v1.Outcome)(0),               // 24: cardlog.type.v1.Outcome
+	(v1.DeclineReason)(0),         // 25: cardlog.type.v1.DeclineReason
+	(v1.RejectionReason)(0),       // 26: cardlog.type.v1.RejectionReason
+	(v1.CheckKind)(0),             // 27: cardlog.type.v1.CheckKind
+	(v1.AccountState)(0),          // 28: cardlog.type.v1.AccountState
+	(v1.CardState)(0),             // 29: cardlog.type.v1.CardState
+	(*v1.NetworkMessage)(nil),     // 30: cardlog.type.v1.NetworkMessage
+	(v1.EntryMode)(0),             // 31: cardlog.type.v1.EntryMode
 }
 var file_cardlog_events_v1_ledger_event_proto_depIdxs = []int32{
-	18, // 0: cardlog.events.v1.LedgerEvent.envelope:type_name -> cardlog.events.v1.Envelope
+	21, // 0: cardlog.events.v1.LedgerEvent.envelope:type_name -> cardlog.events.v1.Envelope
 	1,  // 1: cardlog.events.v1.LedgerEvent.balances:type_name -> cardlog.events.v1.LedgerBalances
 	2,  // 2: cardlog.events.v1.LedgerEvent.transaction:type_name -> cardlog.events.v1.TransactionRecord
 	3,  // 3: cardlog.events.v1.LedgerEvent.decision:type_name -> cardlog.events.v1.DecisionRecord
@@ -1841,31 +2133,34 @@ var file_cardlog_events_v1_ledger_event_proto_depIdxs = []int32{
 	15, // 12: cardlog.events.v1.LedgerEvent.presentment_posted:type_name -> cardlog.events.v1.PresentmentPosted
 	16, // 13: cardlog.events.v1.LedgerEvent.refund_posted:type_name -> cardlog.events.v1.RefundPosted
 	17, // 14: cardlog.events.v1.LedgerEvent.command_rejected:type_name -> cardlog.events.v1.CommandRejected
-	19, // 15: cardlog.events.v1.TransactionRecord.merchant:type_name -> cardlog.type.v1.Merchant
-	20, // 16: cardlog.events.v1.TransactionRecord.opened_at:type_name -> google.protobuf.Timestamp
-	20, // 17: cardlog.events.v1.TransactionRecord.expires_at:type_name -> google.protobuf.Timestamp
-	21, // 18: cardlog.events.v1.TransactionRecord.authorization_outcome:type_name -> cardlog.type.v1.Outcome
-	21, // 19: cardlog.events.v1.DecisionRecord.outcome:type_name -> cardlog.type.v1.Outcome
-	22, // 20: cardlog.events.v1.DecisionRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	23, // 21: cardlog.events.v1.DecisionRecord.rejection_reason:type_name -> cardlog.type.v1.RejectionReason
-	4,  // 22: cardlog.events.v1.DecisionRecord.checks:type_name -> cardlog.events.v1.CheckRecord
-	24, // 23: cardlog.events.v1.CheckRecord.kind:type_name -> cardlog.type.v1.CheckKind
-	22, // 24: cardlog.events.v1.CheckRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	25, // 25: cardlog.events.v1.LedgerOpened.state:type_name -> cardlog.type.v1.AccountState
-	25, // 26: cardlog.events.v1.AccountChanged.state:type_name -> cardlog.type.v1.AccountState
-	9,  // 27: cardlog.events.v1.CardChanged.cards:type_name -> cardlog.events.v1.LedgerCard
-	26, // 28: cardlog.events.v1.LedgerCard.state:type_name -> cardlog.type.v1.CardState
-	27, // 29: cardlog.events.v1.AuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
-	28, // 30: cardlog.events.v1.AuthorizationRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
-	10, // 31: cardlog.events.v1.AuthorizationApproved.request:type_name -> cardlog.events.v1.AuthorizationRequest
-	10, // 32: cardlog.events.v1.AuthorizationDeclined.request:type_name -> cardlog.events.v1.AuthorizationRequest
-	20, // 33: cardlog.events.v1.AuthorizationExpired.due_at:type_name -> google.protobuf.Timestamp
-	20, // 34: cardlog.events.v1.PresentmentPosted.presented_at:type_name -> google.protobuf.Timestamp
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	18, // 15: cardlog.events.v1.LedgerEvent.payment_posted:type_name -> cardlog.events.v1.PaymentPosted
+	19, // 16: cardlog.events.v1.LedgerEvent.payment_returned:type_name -> cardlog.events.v1.PaymentReturnPosted
+	20, // 17: cardlog.events.v1.LedgerEvent.withholding_ended:type_name -> cardlog.events.v1.WithholdingEnded
+	22, // 18: cardlog.events.v1.TransactionRecord.merchant:type_name -> cardlog.type.v1.Merchant
+	23, // 19: cardlog.events.v1.TransactionRecord.opened_at:type_name -> google.protobuf.Timestamp
+	23, // 20: cardlog.events.v1.TransactionRecord.expires_at:type_name -> google.protobuf.Timestamp
+	24, // 21: cardlog.events.v1.TransactionRecord.authorization_outcome:type_name -> cardlog.type.v1.Outcome
+	24, // 22: cardlog.events.v1.DecisionRecord.outcome:type_name -> cardlog.type.v1.Outcome
+	25, // 23: cardlog.events.v1.DecisionRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	26, // 24: cardlog.events.v1.DecisionRecord.rejection_reason:type_name -> cardlog.type.v1.RejectionReason
+	4,  // 25: cardlog.events.v1.DecisionRecord.checks:type_name -> cardlog.events.v1.CheckRecord
+	27, // 26: cardlog.events.v1.CheckRecord.kind:type_name -> cardlog.type.v1.CheckKind
+	25, // 27: cardlog.events.v1.CheckRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	28, // 28: cardlog.events.v1.LedgerOpened.state:type_name -> cardlog.type.v1.AccountState
+	28, // 29: cardlog.events.v1.AccountChanged.state:type_name -> cardlog.type.v1.AccountState
+	9,  // 30: cardlog.events.v1.CardChanged.cards:type_name -> cardlog.events.v1.LedgerCard
+	29, // 31: cardlog.events.v1.LedgerCard.state:type_name -> cardlog.type.v1.CardState
+	30, // 32: cardlog.events.v1.AuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	31, // 33: cardlog.events.v1.AuthorizationRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
+	10, // 34: cardlog.events.v1.AuthorizationApproved.request:type_name -> cardlog.events.v1.AuthorizationRequest
+	10, // 35: cardlog.events.v1.AuthorizationDeclined.request:type_name -> cardlog.events.v1.AuthorizationRequest
+	23, // 36: cardlog.events.v1.AuthorizationExpired.due_at:type_name -> google.protobuf.Timestamp
+	23, // 37: cardlog.events.v1.PresentmentPosted.presented_at:type_name -> google.protobuf.Timestamp
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_events_v1_ledger_event_proto_init() }
@@ -1886,6 +2181,9 @@ func file_cardlog_events_v1_ledger_event_proto_init() {
 		(*LedgerEvent_PresentmentPosted)(nil),
 		(*LedgerEvent_RefundPosted)(nil),
 		(*LedgerEvent_CommandRejected)(nil),
+		(*LedgerEvent_PaymentPosted)(nil),
+		(*LedgerEvent_PaymentReturned)(nil),
+		(*LedgerEvent_WithholdingEnded)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1893,7 +2191,7 @@ func file_cardlog_events_v1_ledger_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_events_v1_ledger_event_proto_rawDesc), len(file_cardlog_events_v1_ledger_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -38,6 +38,8 @@ const (
 	TransactionType_TRANSACTION_TYPE_PURCHASE TransactionType = 1
 	// A refund that belongs to no purchase here.
 	TransactionType_TRANSACTION_TYPE_REFUND TransactionType = 2
+	// A payment. Its id is the payment_id.
+	TransactionType_TRANSACTION_TYPE_PAYMENT TransactionType = 3
 )
 
 // Enum value maps for TransactionType.
@@ -46,11 +48,13 @@ var (
 		0: "TRANSACTION_TYPE_UNSPECIFIED",
 		1: "TRANSACTION_TYPE_PURCHASE",
 		2: "TRANSACTION_TYPE_REFUND",
+		3: "TRANSACTION_TYPE_PAYMENT",
 	}
 	TransactionType_value = map[string]int32{
 		"TRANSACTION_TYPE_UNSPECIFIED": 0,
 		"TRANSACTION_TYPE_PURCHASE":    1,
 		"TRANSACTION_TYPE_REFUND":      2,
+		"TRANSACTION_TYPE_PAYMENT":     3,
 	}
 )
 
@@ -105,21 +109,27 @@ const (
 	TransactionStatus_TRANSACTION_STATUS_PARTIALLY_REFUNDED TransactionStatus = 8
 	// The card was verified.
 	TransactionStatus_TRANSACTION_STATUS_VERIFIED TransactionStatus = 9
+	// A payment that entered the posted balance.
+	TransactionStatus_TRANSACTION_STATUS_POSTED TransactionStatus = 10
+	// A payment that came back.
+	TransactionStatus_TRANSACTION_STATUS_RETURNED TransactionStatus = 11
 )
 
 // Enum value maps for TransactionStatus.
 var (
 	TransactionStatus_name = map[int32]string{
-		0: "TRANSACTION_STATUS_UNSPECIFIED",
-		1: "TRANSACTION_STATUS_PENDING",
-		2: "TRANSACTION_STATUS_CLEARED",
-		3: "TRANSACTION_STATUS_PARTIALLY_CLEARED",
-		4: "TRANSACTION_STATUS_REVERSED",
-		5: "TRANSACTION_STATUS_EXPIRED",
-		6: "TRANSACTION_STATUS_DECLINED",
-		7: "TRANSACTION_STATUS_REFUNDED",
-		8: "TRANSACTION_STATUS_PARTIALLY_REFUNDED",
-		9: "TRANSACTION_STATUS_VERIFIED",
+		0:  "TRANSACTION_STATUS_UNSPECIFIED",
+		1:  "TRANSACTION_STATUS_PENDING",
+		2:  "TRANSACTION_STATUS_CLEARED",
+		3:  "TRANSACTION_STATUS_PARTIALLY_CLEARED",
+		4:  "TRANSACTION_STATUS_REVERSED",
+		5:  "TRANSACTION_STATUS_EXPIRED",
+		6:  "TRANSACTION_STATUS_DECLINED",
+		7:  "TRANSACTION_STATUS_REFUNDED",
+		8:  "TRANSACTION_STATUS_PARTIALLY_REFUNDED",
+		9:  "TRANSACTION_STATUS_VERIFIED",
+		10: "TRANSACTION_STATUS_POSTED",
+		11: "TRANSACTION_STATUS_RETURNED",
 	}
 	TransactionStatus_value = map[string]int32{
 		"TRANSACTION_STATUS_UNSPECIFIED":        0,
@@ -132,6 +142,8 @@ var (
 		"TRANSACTION_STATUS_REFUNDED":           7,
 		"TRANSACTION_STATUS_PARTIALLY_REFUNDED": 8,
 		"TRANSACTION_STATUS_VERIFIED":           9,
+		"TRANSACTION_STATUS_POSTED":             10,
+		"TRANSACTION_STATUS_RETURNED":           11,
 	}
 )
 
@@ -182,19 +194,28 @@ const (
 	EntryType_ENTRY_TYPE_REFUND EntryType = 6
 	// A command that moved nothing.
 	EntryType_ENTRY_TYPE_REJECTED EntryType = 7
+	// A payment entered the posted balance.
+	EntryType_ENTRY_TYPE_PAYMENT EntryType = 8
+	// A payment came back.
+	EntryType_ENTRY_TYPE_PAYMENT_RETURNED EntryType = 9
+	// What was withheld of a payment may be spent.
+	EntryType_ENTRY_TYPE_WITHHOLDING_ENDED EntryType = 10
 )
 
 // Enum value maps for EntryType.
 var (
 	EntryType_name = map[int32]string{
-		0: "ENTRY_TYPE_UNSPECIFIED",
-		1: "ENTRY_TYPE_AUTHORIZATION_APPROVED",
-		2: "ENTRY_TYPE_AUTHORIZATION_DECLINED",
-		3: "ENTRY_TYPE_AUTHORIZATION_REVERSED",
-		4: "ENTRY_TYPE_AUTHORIZATION_EXPIRED",
-		5: "ENTRY_TYPE_PRESENTMENT",
-		6: "ENTRY_TYPE_REFUND",
-		7: "ENTRY_TYPE_REJECTED",
+		0:  "ENTRY_TYPE_UNSPECIFIED",
+		1:  "ENTRY_TYPE_AUTHORIZATION_APPROVED",
+		2:  "ENTRY_TYPE_AUTHORIZATION_DECLINED",
+		3:  "ENTRY_TYPE_AUTHORIZATION_REVERSED",
+		4:  "ENTRY_TYPE_AUTHORIZATION_EXPIRED",
+		5:  "ENTRY_TYPE_PRESENTMENT",
+		6:  "ENTRY_TYPE_REFUND",
+		7:  "ENTRY_TYPE_REJECTED",
+		8:  "ENTRY_TYPE_PAYMENT",
+		9:  "ENTRY_TYPE_PAYMENT_RETURNED",
+		10: "ENTRY_TYPE_WITHHOLDING_ENDED",
 	}
 	EntryType_value = map[string]int32{
 		"ENTRY_TYPE_UNSPECIFIED":            0,
@@ -205,6 +226,9 @@ var (
 		"ENTRY_TYPE_PRESENTMENT":            5,
 		"ENTRY_TYPE_REFUND":                 6,
 		"ENTRY_TYPE_REJECTED":               7,
+		"ENTRY_TYPE_PAYMENT":                8,
+		"ENTRY_TYPE_PAYMENT_RETURNED":       9,
+		"ENTRY_TYPE_WITHHOLDING_ENDED":      10,
 	}
 )
 
@@ -501,7 +525,7 @@ type Transaction struct {
 	Cleared *v1.Money `protobuf:"bytes,8,opt,name=cleared,proto3" json:"cleared,omitempty"`
 	// Sum of refunds.
 	Refunded *v1.Money `protobuf:"bytes,9,opt,name=refunded,proto3" json:"refunded,omitempty"`
-	// When the hold comes due; absent when nothing was ever held.
+	// When the hold, or the withholding of a payment, comes due; absent when there never was one.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// When its first event was decided.
 	OpenedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=opened_at,json=openedAt,proto3" json:"opened_at,omitempty"`
@@ -514,7 +538,13 @@ type Transaction struct {
 	// The decision on its authorization, as it was given. GetTransaction only.
 	Decision *Decision `protobuf:"bytes,15,opt,name=decision,proto3" json:"decision,omitempty"`
 	// The rules profile and version that decided its authorization. GetTransaction only.
-	Rules         string `protobuf:"bytes,16,opt,name=rules,proto3" json:"rules,omitempty"`
+	Rules string `protobuf:"bytes,16,opt,name=rules,proto3" json:"rules,omitempty"`
+	// What was paid, for a payment.
+	Paid *v1.Money `protobuf:"bytes,17,opt,name=paid,proto3" json:"paid,omitempty"`
+	// What of the payment came back.
+	Returned *v1.Money `protobuf:"bytes,18,opt,name=returned,proto3" json:"returned,omitempty"`
+	// What of the payment cannot be spent until expires_at.
+	Withheld      *v1.Money `protobuf:"bytes,19,opt,name=withheld,proto3" json:"withheld,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -659,6 +689,27 @@ func (x *Transaction) GetRules() string {
 		return x.Rules
 	}
 	return ""
+}
+
+func (x *Transaction) GetPaid() *v1.Money {
+	if x != nil {
+		return x.Paid
+	}
+	return nil
+}
+
+func (x *Transaction) GetReturned() *v1.Money {
+	if x != nil {
+		return x.Returned
+	}
+	return nil
+}
+
+func (x *Transaction) GetWithheld() *v1.Money {
+	if x != nil {
+		return x.Withheld
+	}
+	return nil
 }
 
 // Entry is one event of a transaction.
@@ -2631,7 +2682,7 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\tunmatched\x18\v \x01(\bR\tunmatched\x12=\n" +
 	"\bbalances\x18\f \x01(\v2!.cardlog.transactions.v1.BalancesR\bbalances\x12\x1a\n" +
 	"\bsequence\x18\r \x01(\x04R\bsequence\x12\x1c\n" +
-	"\tduplicate\x18\x0e \x01(\bR\tduplicate\"\xa7\x06\n" +
+	"\tduplicate\x18\x0e \x01(\bR\tduplicate\"\xbb\a\n" +
 	"\vTransaction\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\tR\rtransactionId\x12\x17\n" +
 	"\acard_id\x18\x02 \x01(\tR\x06cardId\x125\n" +
@@ -2652,7 +2703,10 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\aentries\x18\r \x03(\v2\x1e.cardlog.transactions.v1.EntryR\aentries\x126\n" +
 	"\x06checks\x18\x0e \x03(\v2\x1e.cardlog.transactions.v1.CheckR\x06checks\x12=\n" +
 	"\bdecision\x18\x0f \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\x12\x14\n" +
-	"\x05rules\x18\x10 \x01(\tR\x05rules\"\xfa\x01\n" +
+	"\x05rules\x18\x10 \x01(\tR\x05rules\x12*\n" +
+	"\x04paid\x18\x11 \x01(\v2\x16.cardlog.type.v1.MoneyR\x04paid\x122\n" +
+	"\breturned\x18\x12 \x01(\v2\x16.cardlog.type.v1.MoneyR\breturned\x122\n" +
+	"\bwithheld\x18\x13 \x01(\v2\x16.cardlog.type.v1.MoneyR\bwithheld\"\xfa\x01\n" +
 	"\x05Entry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x126\n" +
@@ -2797,11 +2851,12 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x14WatchAccountResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\x05event\x18\x02 \x01(\v2\x1e.cardlog.events.v1.LedgerEventR\x05event\x12=\n" +
-	"\bbalances\x18\x03 \x01(\v2!.cardlog.transactions.v1.BalancesR\bbalances*o\n" +
+	"\bbalances\x18\x03 \x01(\v2!.cardlog.transactions.v1.BalancesR\bbalances*\x8d\x01\n" +
 	"\x0fTransactionType\x12 \n" +
 	"\x1cTRANSACTION_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19TRANSACTION_TYPE_PURCHASE\x10\x01\x12\x1b\n" +
-	"\x17TRANSACTION_TYPE_REFUND\x10\x02*\xf0\x02\n" +
+	"\x17TRANSACTION_TYPE_REFUND\x10\x02\x12\x1c\n" +
+	"\x18TRANSACTION_TYPE_PAYMENT\x10\x03*\xb0\x03\n" +
 	"\x11TransactionStatus\x12\"\n" +
 	"\x1eTRANSACTION_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aTRANSACTION_STATUS_PENDING\x10\x01\x12\x1e\n" +
@@ -2812,7 +2867,10 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x1bTRANSACTION_STATUS_DECLINED\x10\x06\x12\x1f\n" +
 	"\x1bTRANSACTION_STATUS_REFUNDED\x10\a\x12)\n" +
 	"%TRANSACTION_STATUS_PARTIALLY_REFUNDED\x10\b\x12\x1f\n" +
-	"\x1bTRANSACTION_STATUS_VERIFIED\x10\t*\x8e\x02\n" +
+	"\x1bTRANSACTION_STATUS_VERIFIED\x10\t\x12\x1d\n" +
+	"\x19TRANSACTION_STATUS_POSTED\x10\n" +
+	"\x12\x1f\n" +
+	"\x1bTRANSACTION_STATUS_RETURNED\x10\v*\xe9\x02\n" +
 	"\tEntryType\x12\x1a\n" +
 	"\x16ENTRY_TYPE_UNSPECIFIED\x10\x00\x12%\n" +
 	"!ENTRY_TYPE_AUTHORIZATION_APPROVED\x10\x01\x12%\n" +
@@ -2821,7 +2879,11 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	" ENTRY_TYPE_AUTHORIZATION_EXPIRED\x10\x04\x12\x1a\n" +
 	"\x16ENTRY_TYPE_PRESENTMENT\x10\x05\x12\x15\n" +
 	"\x11ENTRY_TYPE_REFUND\x10\x06\x12\x17\n" +
-	"\x13ENTRY_TYPE_REJECTED\x10\a2\xe3\a\n" +
+	"\x13ENTRY_TYPE_REJECTED\x10\a\x12\x16\n" +
+	"\x12ENTRY_TYPE_PAYMENT\x10\b\x12\x1f\n" +
+	"\x1bENTRY_TYPE_PAYMENT_RETURNED\x10\t\x12 \n" +
+	"\x1cENTRY_TYPE_WITHHOLDING_ENDED\x10\n" +
+	"2\xe3\a\n" +
 	"\x13TransactionsService\x12b\n" +
 	"\tAuthorize\x12).cardlog.transactions.v1.AuthorizeRequest\x1a*.cardlog.transactions.v1.AuthorizeResponse\x12\x83\x01\n" +
 	"\x14ReverseAuthorization\x124.cardlog.transactions.v1.ReverseAuthorizationRequest\x1a5.cardlog.transactions.v1.ReverseAuthorizationResponse\x12\\\n" +
@@ -2913,59 +2975,62 @@ var file_cardlog_transactions_v1_transactions_proto_depIdxs = []int32{
 	6,  // 21: cardlog.transactions.v1.Transaction.entries:type_name -> cardlog.transactions.v1.Entry
 	7,  // 22: cardlog.transactions.v1.Transaction.checks:type_name -> cardlog.transactions.v1.Check
 	4,  // 23: cardlog.transactions.v1.Transaction.decision:type_name -> cardlog.transactions.v1.Decision
-	31, // 24: cardlog.transactions.v1.Entry.time:type_name -> google.protobuf.Timestamp
-	2,  // 25: cardlog.transactions.v1.Entry.type:type_name -> cardlog.transactions.v1.EntryType
-	26, // 26: cardlog.transactions.v1.Entry.amount:type_name -> cardlog.type.v1.Money
-	3,  // 27: cardlog.transactions.v1.Entry.balances:type_name -> cardlog.transactions.v1.Balances
-	32, // 28: cardlog.transactions.v1.Check.check:type_name -> cardlog.type.v1.CheckKind
-	28, // 29: cardlog.transactions.v1.Check.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	26, // 30: cardlog.transactions.v1.AuthorizeRequest.amount:type_name -> cardlog.type.v1.Money
-	30, // 31: cardlog.transactions.v1.AuthorizeRequest.merchant:type_name -> cardlog.type.v1.Merchant
-	33, // 32: cardlog.transactions.v1.AuthorizeRequest.network:type_name -> cardlog.type.v1.NetworkMessage
-	34, // 33: cardlog.transactions.v1.AuthorizeRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
-	4,  // 34: cardlog.transactions.v1.AuthorizeResponse.decision:type_name -> cardlog.transactions.v1.Decision
-	35, // 35: cardlog.transactions.v1.AuthorizeResponse.error:type_name -> google.rpc.Status
-	26, // 36: cardlog.transactions.v1.ReverseAuthorizationRequest.amount:type_name -> cardlog.type.v1.Money
-	4,  // 37: cardlog.transactions.v1.ReverseAuthorizationResponse.decision:type_name -> cardlog.transactions.v1.Decision
-	26, // 38: cardlog.transactions.v1.PresentRequest.amount:type_name -> cardlog.type.v1.Money
-	31, // 39: cardlog.transactions.v1.PresentRequest.presented_at:type_name -> google.protobuf.Timestamp
-	30, // 40: cardlog.transactions.v1.PresentRequest.merchant:type_name -> cardlog.type.v1.Merchant
-	4,  // 41: cardlog.transactions.v1.PresentResponse.decision:type_name -> cardlog.transactions.v1.Decision
-	35, // 42: cardlog.transactions.v1.PresentResponse.error:type_name -> google.rpc.Status
-	26, // 43: cardlog.transactions.v1.RefundRequest.amount:type_name -> cardlog.type.v1.Money
-	30, // 44: cardlog.transactions.v1.RefundRequest.merchant:type_name -> cardlog.type.v1.Merchant
-	4,  // 45: cardlog.transactions.v1.RefundResponse.decision:type_name -> cardlog.transactions.v1.Decision
-	31, // 46: cardlog.transactions.v1.GetBalanceRequest.as_of_time:type_name -> google.protobuf.Timestamp
-	3,  // 47: cardlog.transactions.v1.GetBalanceResponse.balances:type_name -> cardlog.transactions.v1.Balances
-	31, // 48: cardlog.transactions.v1.GetBalanceResponse.as_of:type_name -> google.protobuf.Timestamp
-	5,  // 49: cardlog.transactions.v1.ListTransactionsResponse.transactions:type_name -> cardlog.transactions.v1.Transaction
-	5,  // 50: cardlog.transactions.v1.GetTransactionResponse.transaction:type_name -> cardlog.transactions.v1.Transaction
-	36, // 51: cardlog.transactions.v1.ListEventsResponse.event:type_name -> cardlog.events.v1.LedgerEvent
-	36, // 52: cardlog.transactions.v1.WatchAccountResponse.event:type_name -> cardlog.events.v1.LedgerEvent
-	3,  // 53: cardlog.transactions.v1.WatchAccountResponse.balances:type_name -> cardlog.transactions.v1.Balances
-	8,  // 54: cardlog.transactions.v1.TransactionsService.Authorize:input_type -> cardlog.transactions.v1.AuthorizeRequest
-	10, // 55: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:input_type -> cardlog.transactions.v1.ReverseAuthorizationRequest
-	12, // 56: cardlog.transactions.v1.TransactionsService.Present:input_type -> cardlog.transactions.v1.PresentRequest
-	14, // 57: cardlog.transactions.v1.TransactionsService.Refund:input_type -> cardlog.transactions.v1.RefundRequest
-	16, // 58: cardlog.transactions.v1.TransactionsService.GetBalance:input_type -> cardlog.transactions.v1.GetBalanceRequest
-	18, // 59: cardlog.transactions.v1.TransactionsService.ListTransactions:input_type -> cardlog.transactions.v1.ListTransactionsRequest
-	20, // 60: cardlog.transactions.v1.TransactionsService.GetTransaction:input_type -> cardlog.transactions.v1.GetTransactionRequest
-	22, // 61: cardlog.transactions.v1.TransactionsService.ListEvents:input_type -> cardlog.transactions.v1.ListEventsRequest
-	24, // 62: cardlog.transactions.v1.TransactionsService.WatchAccount:input_type -> cardlog.transactions.v1.WatchAccountRequest
-	9,  // 63: cardlog.transactions.v1.TransactionsService.Authorize:output_type -> cardlog.transactions.v1.AuthorizeResponse
-	11, // 64: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:output_type -> cardlog.transactions.v1.ReverseAuthorizationResponse
-	13, // 65: cardlog.transactions.v1.TransactionsService.Present:output_type -> cardlog.transactions.v1.PresentResponse
-	15, // 66: cardlog.transactions.v1.TransactionsService.Refund:output_type -> cardlog.transactions.v1.RefundResponse
-	17, // 67: cardlog.transactions.v1.TransactionsService.GetBalance:output_type -> cardlog.transactions.v1.GetBalanceResponse
-	19, // 68: cardlog.transactions.v1.TransactionsService.ListTransactions:output_type -> cardlog.transactions.v1.ListTransactionsResponse
-	21, // 69: cardlog.transactions.v1.TransactionsService.GetTransaction:output_type -> cardlog.transactions.v1.GetTransactionResponse
-	23, // 70: cardlog.transactions.v1.TransactionsService.ListEvents:output_type -> cardlog.transactions.v1.ListEventsResponse
-	25, // 71: cardlog.transactions.v1.TransactionsService.WatchAccount:output_type -> cardlog.transactions.v1.WatchAccountResponse
-	63, // [63:72] is the sub-list for method output_type
-	54, // [54:63] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	26, // 24: cardlog.transactions.v1.Transaction.paid:type_name -> cardlog.type.v1.Money
+	26, // 25: cardlog.transactions.v1.Transaction.returned:type_name -> cardlog.type.v1.Money
+	26, // 26: cardlog.transactions.v1.Transaction.withheld:type_name -> cardlog.type.v1.Money
+	31, // 27: cardlog.transactions.v1.Entry.time:type_name -> google.protobuf.Timestamp
+	2,  // 28: cardlog.transactions.v1.Entry.type:type_name -> cardlog.transactions.v1.EntryType
+	26, // 29: cardlog.transactions.v1.Entry.amount:type_name -> cardlog.type.v1.Money
+	3,  // 30: cardlog.transactions.v1.Entry.balances:type_name -> cardlog.transactions.v1.Balances
+	32, // 31: cardlog.transactions.v1.Check.check:type_name -> cardlog.type.v1.CheckKind
+	28, // 32: cardlog.transactions.v1.Check.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	26, // 33: cardlog.transactions.v1.AuthorizeRequest.amount:type_name -> cardlog.type.v1.Money
+	30, // 34: cardlog.transactions.v1.AuthorizeRequest.merchant:type_name -> cardlog.type.v1.Merchant
+	33, // 35: cardlog.transactions.v1.AuthorizeRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	34, // 36: cardlog.transactions.v1.AuthorizeRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
+	4,  // 37: cardlog.transactions.v1.AuthorizeResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	35, // 38: cardlog.transactions.v1.AuthorizeResponse.error:type_name -> google.rpc.Status
+	26, // 39: cardlog.transactions.v1.ReverseAuthorizationRequest.amount:type_name -> cardlog.type.v1.Money
+	4,  // 40: cardlog.transactions.v1.ReverseAuthorizationResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	26, // 41: cardlog.transactions.v1.PresentRequest.amount:type_name -> cardlog.type.v1.Money
+	31, // 42: cardlog.transactions.v1.PresentRequest.presented_at:type_name -> google.protobuf.Timestamp
+	30, // 43: cardlog.transactions.v1.PresentRequest.merchant:type_name -> cardlog.type.v1.Merchant
+	4,  // 44: cardlog.transactions.v1.PresentResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	35, // 45: cardlog.transactions.v1.PresentResponse.error:type_name -> google.rpc.Status
+	26, // 46: cardlog.transactions.v1.RefundRequest.amount:type_name -> cardlog.type.v1.Money
+	30, // 47: cardlog.transactions.v1.RefundRequest.merchant:type_name -> cardlog.type.v1.Merchant
+	4,  // 48: cardlog.transactions.v1.RefundResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	31, // 49: cardlog.transactions.v1.GetBalanceRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	3,  // 50: cardlog.transactions.v1.GetBalanceResponse.balances:type_name -> cardlog.transactions.v1.Balances
+	31, // 51: cardlog.transactions.v1.GetBalanceResponse.as_of:type_name -> google.protobuf.Timestamp
+	5,  // 52: cardlog.transactions.v1.ListTransactionsResponse.transactions:type_name -> cardlog.transactions.v1.Transaction
+	5,  // 53: cardlog.transactions.v1.GetTransactionResponse.transaction:type_name -> cardlog.transactions.v1.Transaction
+	36, // 54: cardlog.transactions.v1.ListEventsResponse.event:type_name -> cardlog.events.v1.LedgerEvent
+	36, // 55: cardlog.transactions.v1.WatchAccountResponse.event:type_name -> cardlog.events.v1.LedgerEvent
+	3,  // 56: cardlog.transactions.v1.WatchAccountResponse.balances:type_name -> cardlog.transactions.v1.Balances
+	8,  // 57: cardlog.transactions.v1.TransactionsService.Authorize:input_type -> cardlog.transactions.v1.AuthorizeRequest
+	10, // 58: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:input_type -> cardlog.transactions.v1.ReverseAuthorizationRequest
+	12, // 59: cardlog.transactions.v1.TransactionsService.Present:input_type -> cardlog.transactions.v1.PresentRequest
+	14, // 60: cardlog.transactions.v1.TransactionsService.Refund:input_type -> cardlog.transactions.v1.RefundRequest
+	16, // 61: cardlog.transactions.v1.TransactionsService.GetBalance:input_type -> cardlog.transactions.v1.GetBalanceRequest
+	18, // 62: cardlog.transactions.v1.TransactionsService.ListTransactions:input_type -> cardlog.transactions.v1.ListTransactionsRequest
+	20, // 63: cardlog.transactions.v1.TransactionsService.GetTransaction:input_type -> cardlog.transactions.v1.GetTransactionRequest
+	22, // 64: cardlog.transactions.v1.TransactionsService.ListEvents:input_type -> cardlog.transactions.v1.ListEventsRequest
+	24, // 65: cardlog.transactions.v1.TransactionsService.WatchAccount:input_type -> cardlog.transactions.v1.WatchAccountRequest
+	9,  // 66: cardlog.transactions.v1.TransactionsService.Authorize:output_type -> cardlog.transactions.v1.AuthorizeResponse
+	11, // 67: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:output_type -> cardlog.transactions.v1.ReverseAuthorizationResponse
+	13, // 68: cardlog.transactions.v1.TransactionsService.Present:output_type -> cardlog.transactions.v1.PresentResponse
+	15, // 69: cardlog.transactions.v1.TransactionsService.Refund:output_type -> cardlog.transactions.v1.RefundResponse
+	17, // 70: cardlog.transactions.v1.TransactionsService.GetBalance:output_type -> cardlog.transactions.v1.GetBalanceResponse
+	19, // 71: cardlog.transactions.v1.TransactionsService.ListTransactions:output_type -> cardlog.transactions.v1.ListTransactionsResponse
+	21, // 72: cardlog.transactions.v1.TransactionsService.GetTransaction:output_type -> cardlog.transactions.v1.GetTransactionResponse
+	23, // 73: cardlog.transactions.v1.TransactionsService.ListEvents:output_type -> cardlog.transactions.v1.ListEventsResponse
+	25, // 74: cardlog.transactions.v1.TransactionsService.WatchAccount:output_type -> cardlog.transactions.v1.WatchAccountResponse
+	66, // [66:75] is the sub-list for method output_type
+	57, // [57:66] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_transactions_v1_transactions_proto_init() }

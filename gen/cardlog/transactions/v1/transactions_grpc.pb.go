@@ -55,7 +55,7 @@ type TransactionsServiceClient interface {
 	GetBalance(ctx context.Context, in *GetBalanceRequest, opts ...grpc.CallOption) (*GetBalanceResponse, error)
 	// ListTransactions returns an account's transactions, the newest first.
 	ListTransactions(ctx context.Context, in *ListTransactionsRequest, opts ...grpc.CallOption) (*ListTransactionsResponse, error)
-	// GetTransaction returns one transaction with its entries, and the checks that decided it.
+	// GetTransaction returns one transaction with its entries, and the checks that decided it. A payment is found by its payment_id where no purchase has that id.
 	GetTransaction(ctx context.Context, in *GetTransactionRequest, opts ...grpc.CallOption) (*GetTransactionResponse, error)
 	// ListEvents returns an account's stored ledger events, the oldest first.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListEventsResponse], error)
@@ -202,7 +202,7 @@ type TransactionsServiceServer interface {
 	GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error)
 	// ListTransactions returns an account's transactions, the newest first.
 	ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error)
-	// GetTransaction returns one transaction with its entries, and the checks that decided it.
+	// GetTransaction returns one transaction with its entries, and the checks that decided it. A payment is found by its payment_id where no purchase has that id.
 	GetTransaction(context.Context, *GetTransactionRequest) (*GetTransactionResponse, error)
 	// ListEvents returns an account's stored ledger events, the oldest first.
 	ListEvents(*ListEventsRequest, grpc.ServerStreamingServer[ListEventsResponse]) error
