@@ -1,9 +1,10 @@
 // Package embeddednats runs a NATS server with JetStream inside this process.
 //
-// The server has two accounts. CARDLOG owns the streams, and only this process can log in to it, over an in-process pipe. READERS is where everybody who
-// connects from outside lands: it sees the streams through exported read requests and may publish nothing else. Two accounts, and not one account with
-// permissions, because a client that may ask for a message may name any subject for the answer: within one account, naming ledger.<shard>.<account> as
-// the reply would store the answer as an event (tried with nats-server 2.15.2). An answer that crosses accounts cannot land on a stream's subject.
+// The server has three accounts. CARDLOG owns the streams of facts, FEED owns EVENTS, and only this process can log in to either, over an in-process pipe. READERS
+// is where everybody who connects from outside lands: it sees the streams through exported read requests, may have consumers on EVENTS, and may publish nothing
+// else. Accounts of their own, and not one account with permissions, because a client that may ask for a message may name any subject for the answer: within one
+// account, naming ledger.<shard>.<account> as the reply would store the answer as an event (tried with nats-server 2.15.2). An answer that crosses accounts cannot
+// land on a stream's subject. FEED is apart from CARDLOG, because a consumer may name any subject to deliver to.
 package embeddednats
 
 import (
@@ -36,6 +37,10 @@ type Options struct {
 	StoreDir string
 	// Listen is the address for outside readers, host:port; none where empty.
 	Listen string
+	// Streams are the names of the streams of facts that readers may read.
+	Streams []string
+	// Feed is the name of the stream that readers may have consumers on; empty where there is none.
+	Feed string
 	// SyncInterval is how often JetStream syncs by itself; it syncs every message before its ack where 0.
 	SyncInterval time.Duration
 	// Logger gets the server's own log.
@@ -45,11 +50,27 @@ type Options struct {
 // Server is a running server.
 type Server struct {
 	server *server.Server
-	writer nkeys.KeyPair // made anew at each start, and known to this process only
+	keys   keys
 	logger *slog.Logger
 
 	mu          sync.Mutex
 	connections []*nats.Conn
+}
+
+// keys are made anew at each start and known to this process only.
+type keys struct {
+	writer nkeys.KeyPair // of CARDLOG
+	feed   nkeys.KeyPair // of FEED
+	reader nkeys.KeyPair // of READERS: nobody logs in with it, it stands for who does not log in
+}
+
+func newKeys() (k keys, err error) {
+	for _, key := range []*nkeys.KeyPair{&k.writer, &k.feed, &k.reader} {
+		if *key, err = nkeys.CreateUser(); err != nil {
+			return k, fmt.Errorf("make a key of the embedded NATS: %w", err)
+		}
+	}
+	return k, nil
 }
 
 // Start runs a server until Stop. It returns ErrAddressTaken when it cannot listen.
@@ -59,11 +80,11 @@ func Start(options Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	writer, err := nkeys.CreateUser()
+	keys, err := newKeys()
 	if err != nil {
-		return nil, fmt.Errorf("make the key of the embedded NATS: %w", err)
+		return nil, err
 	}
-	settings, err := configure(options, writer)
+	settings, err := configure(options, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -81,29 +102,38 @@ func Start(options Options) (*Server, error) {
 		s.Shutdown()
 		return nil, fmt.Errorf("JetStream could not open its store in %s: its log says why", options.StoreDir)
 	}
-	return &Server{server: s, writer: writer, logger: options.Logger}, nil
+	return &Server{server: s, keys: keys, logger: options.Logger}, nil
 }
 
 // OpenLog opens the event log on this server. Its connections are closed by Stop.
 func (s *Server) OpenLog(options eventlog.Options) (*eventlog.Log, error) {
-	appends, err := s.connect("appends")
+	return s.openLog(s.keys.writer, "log", options)
+}
+
+// OpenFeed opens the log that holds nothing but the public feed. Its connections are closed by Stop.
+func (s *Server) OpenFeed(options eventlog.Options) (*eventlog.Log, error) {
+	return s.openLog(s.keys.feed, "feed", options)
+}
+
+func (s *Server) openLog(key nkeys.KeyPair, name string, options eventlog.Options) (*eventlog.Log, error) {
+	appends, err := s.connect(key, name+" appends")
 	if err != nil {
 		return nil, err
 	}
-	reads, err := s.connect("reads")
+	reads, err := s.connect(key, name+" reads")
 	if err != nil {
 		return nil, err
 	}
 	return eventlog.Open(appends, reads, options)
 }
 
-// connect opens an in-process connection that may do anything.
-func (s *Server) connect(name string) (*nats.Conn, error) {
-	public, err := s.writer.PublicKey()
+// connect opens an in-process connection that may do anything within an account.
+func (s *Server) connect(key nkeys.KeyPair, name string) (*nats.Conn, error) {
+	public, err := key.PublicKey()
 	if err != nil {
 		return nil, err
 	}
-	connection, err := nats.Connect("", nats.InProcessServer(s.server), nats.Name(name), nats.Nkey(public, s.writer.Sign),
+	connection, err := nats.Connect("", nats.InProcessServer(s.server), nats.Name(name), nats.Nkey(public, key.Sign),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			s.logger.LogAttrs(context.Background(), slog.LevelWarn, "nats", slog.String("connection", name), slog.Any("error", err))
 		}))
@@ -147,49 +177,86 @@ func probe(address string) error {
 	return listener.Close()
 }
 
-// readRequests are the requests of JetStream's API that change nothing.
-var readRequests = []string{
-	"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO.*",
-	"$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",
+// The subjects of JetStream's API that readers may ask. What can be listed is the feed; the streams of facts are asked for by name, and the wrapped data keys not at all.
+var (
+	// aboutFacts changes nothing.
+	aboutFacts = []string{"$JS.API.STREAM.INFO.%s", "$JS.API.STREAM.MSG.GET.%s", "$JS.API.DIRECT.GET.%s", "$JS.API.DIRECT.GET.%s.>"}
+	// aboutFeed also makes, uses and deletes consumers.
+	aboutFeed = append([]string{
+		"$JS.API.CONSUMER.CREATE.%s", "$JS.API.CONSUMER.CREATE.%s.>", "$JS.API.CONSUMER.DURABLE.CREATE.%s.*", "$JS.API.CONSUMER.DELETE.%s.*",
+		"$JS.API.CONSUMER.INFO.%s.*", "$JS.API.CONSUMER.LIST.%s", "$JS.API.CONSUMER.NAMES.%s", "$JS.API.CONSUMER.MSG.NEXT.%s.*",
+		"$JS.API.CONSUMER.RESET.%s.*", "$JS.API.CONSUMER.PAUSE.%s.*", "$JS.API.CONSUMER.UNPIN.%s.*", "$JS.ACK.%s.>",
+	}, aboutFacts...)
+	// aboutAll is about no stream.
+	aboutAll = []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"}
+)
+
+// requests puts the names of streams into the subjects.
+func requests(subjects []string, streams ...string) []string {
+	var filled []string
+	for _, stream := range streams {
+		for _, subject := range subjects {
+			filled = append(filled, fmt.Sprintf(subject, stream))
+		}
+	}
+	return filled
 }
 
-// hiddenRequests would read the wrapped data keys.
-var hiddenRequests = []string{"$JS.API.STREAM.MSG.GET.KV_KEYS", "$JS.API.DIRECT.GET.KV_KEYS", "$JS.API.DIRECT.GET.KV_KEYS.>"}
+// account is what an account lets readers ask, and subscribe to.
+type account struct {
+	name, user string
+	asked      []string
+	live       []string
+}
 
-// liveSubjects can be subscribed to from outside.
-var liveSubjects = []string{"accounts.>", "payments.>", "ledger.>", "events.>"}
+// exports and imports say the same from both sides, in NATS' own configuration language.
+func (a account) exports() string {
+	var lines []string
+	for _, subject := range a.asked {
+		lines = append(lines, fmt.Sprintf("{service: %q, response_type: stream}", subject))
+	}
+	for _, subject := range a.live {
+		lines = append(lines, fmt.Sprintf("{stream: %q}", subject))
+	}
+	return strings.Join(lines, ",")
+}
+
+func (a account) imports() string {
+	var lines []string
+	for _, subject := range a.asked {
+		lines = append(lines, fmt.Sprintf("{service: {account: %s, subject: %q}}", a.name, subject))
+	}
+	for _, subject := range a.live {
+		lines = append(lines, fmt.Sprintf("{stream: {account: %s, subject: %q}}", a.name, subject))
+	}
+	return strings.Join(lines, ",")
+}
 
 // configure makes the server's settings. NATS' own configuration language says accounts, exports and imports best.
-func configure(options Options, writer nkeys.KeyPair) (*server.Options, error) {
-	var exports, imports []string
-	for _, request := range readRequests {
-		exports = append(exports, fmt.Sprintf("{service: %q, response_type: stream}", request))
-		imports = append(imports, fmt.Sprintf("{service: {account: CARDLOG, subject: %q}}", request))
+func configure(options Options, keys keys) (*server.Options, error) {
+	var users []string
+	for _, key := range []nkeys.KeyPair{keys.writer, keys.feed, keys.reader} {
+		public, err := key.PublicKey()
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, public)
 	}
-	for _, subject := range liveSubjects {
-		exports = append(exports, fmt.Sprintf("{stream: %q}", subject))
-		imports = append(imports, fmt.Sprintf("{stream: {account: CARDLOG, subject: %q}}", subject))
-	}
-	writerKey, err := writer.PublicKey()
-	if err != nil {
-		return nil, err
-	}
-	reader, err := nkeys.CreateUser() // nobody logs in with it: it stands for who does not log in
-	if err != nil {
-		return nil, err
-	}
-	readerKey, err := reader.PublicKey()
-	if err != nil {
-		return nil, err
+	facts := account{name: "CARDLOG", user: users[0], asked: requests(aboutFacts, options.Streams...), live: []string{"accounts.>", "payments.>", "ledger.>"}}
+	feed := account{name: "FEED", user: users[1], asked: aboutAll, live: []string{"events.>"}}
+	if options.Feed != "" {
+		feed.asked = append(requests(aboutFeed, options.Feed), aboutAll...)
 	}
 	settings := &server.Options{}
-	err = settings.ProcessConfigString(fmt.Sprintf(`
+	err := settings.ProcessConfigString(fmt.Sprintf(`
 		accounts {
-			CARDLOG { jetstream: enabled, users: [{nkey: %q}], exports: [%s] }
-			READERS { users: [{nkey: %q, permissions: {publish: {allow: [%s], deny: [%s]}}}], imports: [%s] }
+			%s { jetstream: enabled, users: [{nkey: %q}], exports: [%s] }
+			%s { jetstream: enabled, users: [{nkey: %q}], exports: [%s] }
+			READERS { users: [{nkey: %q, permissions: {publish: {allow: [%s]}}}], imports: [%s,%s] }
 		}
 		no_auth_user: %q`,
-		writerKey, strings.Join(exports, ","), readerKey, quoted(readRequests), quoted(hiddenRequests), strings.Join(imports, ","), readerKey))
+		facts.name, facts.user, facts.exports(), feed.name, feed.user, feed.exports(),
+		users[2], quoted(append(feed.asked, facts.asked...)), facts.imports(), feed.imports(), users[2]))
 	if err != nil {
 		return nil, fmt.Errorf("configure the embedded NATS: %w", err)
 	}

@@ -47,6 +47,23 @@ type publishAck struct {
 //
 // ErrFenced: another writer appended and nothing was stored. Any other error: the outcome is unknown. Either way the caller must read the log before it appends again.
 func (s *Stream) Append(ctx context.Context, expected uint64, records []Record) error {
+	if err := s.Write(ctx, expected, records); err != nil {
+		return err
+	}
+	return s.Commit(expected + uint64(len(records)))
+}
+
+// Commit returns when everything up to a sequence, which Write has stored, is as durable as the log promises.
+func (s *Stream) Commit(last uint64) error {
+	if s.log.ackFirst {
+		s.setDurable(last)
+		return nil
+	}
+	return s.Settle(last)
+}
+
+// Write is Append without the wait: the records are stored, and durable only when Commit has returned for them.
+func (s *Stream) Write(ctx context.Context, expected uint64, records []Record) error {
 	if len(records) == 0 || len(records) > RoundBound {
 		return fmt.Errorf("a round has 1 to %d records, not %d", RoundBound, len(records))
 	}
@@ -58,23 +75,10 @@ func (s *Stream) Append(ctx context.Context, expected uint64, records []Record) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	var err error
 	if s.log.exclusive || len(records) == 1 {
-		err = s.appendPipelined(ctx, expected, records)
-	} else {
-		err = s.appendBatch(ctx, expected, records)
+		return s.appendPipelined(ctx, expected, records)
 	}
-	if err != nil {
-		return err
-	}
-	last := expected + uint64(len(records))
-	if s.log.barrier != nil && !s.log.ackFirst {
-		if err := s.log.barrier.Sync(s.name, last); err != nil {
-			return err
-		}
-	}
-	s.setDurable(last)
-	return nil
+	return s.appendBatch(ctx, expected, records)
 }
 
 // Drain returns when nothing that was published before can be stored any more. A writer that gave up an append must call it before it reads the log: what was still on
@@ -83,7 +87,7 @@ func (s *Stream) Drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	// A stream takes what one connection publishes in order, so the refusal of an impossible expectation comes after everything before it.
-	probe := &nats.Msg{Subject: strings.Replace(s.subjects, "*", drainToken, 1), Header: Header{}}
+	probe := &nats.Msg{Subject: strings.NewReplacer("*", drainToken, ">", drainToken).Replace(s.subjects), Header: Header{}}
 	probe.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(math.MaxUint64, 10))
 	answer, err := s.log.appends.RequestMsgWithContext(ctx, probe)
 	if err != nil {

@@ -1,23 +1,224 @@
 package eventlog
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
 
-// Follow calls each with every durable message after a sequence, in order, and goes on as more are appended. It returns when ctx ends or each fails.
-// Where this process is the stream's writer, it never sees what is not behind the barrier.
-func (s *Stream) Follow(ctx context.Context, after uint64, each func(Message) error) error {
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ackWait is when JetStream would send a message again by itself. It is long, because who follows resets its consumer when something went wrong: a message that is
+// sent again among newer ones would break the order.
+const ackWait = time.Hour
+
+// Consumer is a named durable consumer of a stream: how far somebody is who follows it. JetStream keeps its position.
+type Consumer struct {
+	stream *Stream
+	name   string
+	handle jetstream.Consumer
+
+	mu        sync.Mutex
+	delivered []delivery // not acknowledged yet, in order
+}
+
+// delivery is a message that was handed out.
+type delivery struct {
+	sequence uint64
+	ackTo    string
+}
+
+// OpenConsumer opens a consumer, and creates it at the beginning of the stream where it does not exist. It hands out at most inFlight messages beyond the last one acknowledged.
+func (s *Stream) OpenConsumer(ctx context.Context, name string, inFlight int) (*Consumer, error) {
+	handle, err := s.handle.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable:       name,
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckAllPolicy, // in order: the last one stands for those before it
+		AckWait:       ackWait,
+		MaxAckPending: inFlight,
+		ReplayPolicy:  jetstream.ReplayInstantPolicy,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: consumer %s of %s: %w", ErrUnreachable, name, s.name, err)
+	}
+	return &Consumer{stream: s, name: name, handle: handle}, nil
+}
+
+// Position returns the sequence up to which everything was acknowledged.
+func (c *Consumer) Position(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	info, err := c.handle.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("%w: consumer %s of %s: %w", ErrUnreachable, c.name, c.stream.name, err)
+	}
+	return info.AckFloor.Stream, nil
+}
+
+// Follow calls each with every durable message after a sequence, in order and without a gap, and goes on as more are appended. It returns when ctx ends or each fails;
+// any other error is ErrUnreachable or a loss, and following can be tried again. Where this process is the stream's writer, it never shows what is not behind the barrier.
+func (c *Consumer) Follow(ctx context.Context, after uint64, each func(Message) error) error {
+	if err := c.reset(ctx, after); err != nil {
+		return err
+	}
+	messages, err := c.handle.Messages(jetstream.PullMaxMessages(readBatch))
+	if err != nil {
+		return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, c.stream.name, err)
+	}
+	defer messages.Stop()
+	for next := after + 1; ; next++ {
+		message, err := messages.Next(jetstream.NextContext(ctx))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, c.stream.name, err)
+		}
+		m, err := c.take(message)
+		if err != nil {
+			return err
+		}
+		if m.Sequence != next {
+			return fmt.Errorf("%w: follow %s: %d came where %d was due", ErrUnreachable, c.stream.name, m.Sequence, next)
+		}
+		if err := c.stream.awaitDurable(ctx, next); err != nil {
+			return err
+		}
+		if err := each(m); err != nil {
+			return err
+		}
+	}
+}
+
+// reset makes the consumer hand out what comes after a sequence, whatever it handed out before.
+func (c *Consumer) reset(ctx context.Context, after uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := c.stream.log.js.ResetConsumerToSequence(ctx, c.stream.name, c.name, after+1); err != nil {
+		return fmt.Errorf("%w: reset consumer %s of %s: %w", ErrUnreachable, c.name, c.stream.name, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delivered = c.delivered[:0]
+	return nil
+}
+
+// take notes that a message was handed out.
+func (c *Consumer) take(message jetstream.Msg) (Message, error) {
+	told, err := message.Metadata()
+	if err != nil {
+		return Message{}, fmt.Errorf("%w: follow %s: %w", ErrUnreachable, c.stream.name, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delivered = append(c.delivered, delivery{sequence: told.Sequence.Stream, ackTo: message.Reply()})
+	return Message{Subject: message.Subject(), Sequence: told.Sequence.Stream, Header: Header(message.Headers()), Data: message.Data()}, nil
+}
+
+var ackBody = []byte("+ACK")
+
+// Ack acknowledges everything up to a sequence that was handed out. An ack that is lost is made good by a later one.
+func (c *Consumer) Ack(sequence uint64) error {
+	c.mu.Lock()
+	done := 0
+	for done < len(c.delivered) && c.delivered[done].sequence <= sequence {
+		done++
+	}
+	ackTo := ""
+	if done > 0 {
+		ackTo = c.delivered[done-1].ackTo
+		c.delivered = append(c.delivered[:0], c.delivered[done:]...)
+	}
+	c.mu.Unlock()
+	if ackTo == "" {
+		return nil
+	}
+	if err := c.stream.log.reads.Publish(ackTo, ackBody); err != nil {
+		return fmt.Errorf("%w: acknowledge %s: %w", ErrUnreachable, c.stream.name, err)
+	}
+	return nil
+}
+
+// awaitDurable returns when a sequence is durable. Where another process writes the stream, whatever can be read is.
+func (s *Stream) awaitDurable(ctx context.Context, sequence uint64) error {
+	if !s.written {
+		return nil
+	}
 	for {
 		durable, moved := s.Durable()
-		if durable > after {
-			if err := s.Read(ctx, Range{After: after, Through: durable}, each); err != nil {
-				return err
-			}
-			after = durable
-			continue
+		if durable >= sequence {
+			return nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// Start says where FollowFiltered begins. The first field that is not zero counts; with none of them, with what comes next.
+type Start struct {
+	// Sequence to begin with.
+	Sequence uint64
+	// Time to begin at.
+	Time time.Time
+	// Last is with how many of the stream's last messages to begin.
+	Last uint64
+}
+
+// FollowFiltered calls each with the messages of a stream whose subject matches a filter, in order, from a start, and goes on as more come, until ctx ends or each fails.
+// It returns ErrNotFound when there is no such stream.
+func (l *Log) FollowFiltered(ctx context.Context, stream string, from Start, filter string, each func(Message) error) error {
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverNewPolicy}
+	switch {
+	case from.Sequence != 0:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Sequence
+	case !from.Time.IsZero():
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Time
+	case from.Last != 0:
+		read, err := l.ReadStream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		last, err := read.Last(ctx)
+		if err != nil {
+			return err
+		}
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, 1+last-min(last, from.Last)
+	}
+	consumer, err := l.js.OrderedConsumer(ctx, stream, config)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("%w: there is no stream %s", ErrNotFound, stream)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, stream, err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, stream, err)
+	}
+	defer messages.Stop()
+	for {
+		message, err := messages.Next(jetstream.NextContext(ctx))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, nats.ErrConnectionReconnecting) {
+			continue // the ordered consumer makes itself anew when the server is back
+		}
+		if err != nil {
+			return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, stream, err)
+		}
+		told, err := message.Metadata()
+		if err != nil {
+			return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, stream, err)
+		}
+		if err := each(Message{Subject: message.Subject(), Sequence: told.Sequence.Stream, Header: Header(message.Headers()), Data: message.Data()}); err != nil {
+			return err
 		}
 	}
 }

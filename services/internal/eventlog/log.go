@@ -95,6 +95,16 @@ func (l *Log) StreamNames(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// Reach returns nil when the server answers and has JetStream, else ErrUnreachable.
+func (l *Log) Reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := l.js.AccountInfo(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return nil
+}
+
 // Connect opens a Log on a server outside this process. The second result closes its connections.
 func Connect(url string, options Options) (*Log, func(), error) {
 	var connections []*nats.Conn

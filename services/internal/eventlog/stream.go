@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,6 +17,11 @@ type Stream struct {
 	subjects string
 	log      *Log
 	handle   jetstream.Stream
+
+	// written says that this process writes the stream: then only what is behind the barrier may be seen.
+	written bool
+	// passing says that its messages are dropped with age: it is not recorded what of it is durable.
+	passing bool
 
 	// ackInbox is where the answers to our appends arrive; one append is under way at a time.
 	ackInbox string
@@ -68,17 +74,40 @@ func (l *Log) OpenStream(ctx context.Context, spec StreamSpec) (*Stream, error) 
 		}
 	}
 	opened, err := l.stream(spec.Name, handle)
-	if err == nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.written = append(l.written, opened)
+	if err != nil {
+		return nil, err
 	}
-	return opened, err
+	opened.written = true
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written = append(l.written, opened)
+	return opened, nil
 }
 
-// ReadStream opens a stream that must exist, to read it.
+// OpenPassing opens a stream whose messages are dropped when they are older than retention, and creates it where it does not exist.
+// It holds copies of facts, not facts: no promise is kept about what was in it.
+func (l *Log) OpenPassing(ctx context.Context, spec StreamSpec, retention time.Duration) (*Stream, error) {
+	config := truth(spec)
+	config.MaxAge, config.Discard = retention, jetstream.DiscardOld
+	config.DenyDelete, config.DenyPurge = false, false // an operator may make room
+	handle, err := l.js.CreateOrUpdateStream(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("%w: open stream %s: %w", ErrUnreachable, spec.Name, err)
+	}
+	opened, err := l.stream(spec.Name, handle)
+	if err != nil {
+		return nil, err
+	}
+	opened.written, opened.passing = true, true
+	return opened, nil
+}
+
+// ReadStream opens a stream to read it. It returns ErrNotFound when there is none of the name.
 func (l *Log) ReadStream(ctx context.Context, name string) (*Stream, error) {
 	handle, err := l.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("%w: there is no stream %s", ErrNotFound, name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: open stream %s: %w", ErrUnreachable, name, err)
 	}
@@ -135,11 +164,33 @@ func (s *Stream) Metadata() map[string]string { return s.handle.CachedInfo().Con
 
 // Last returns the sequence of the stream's last message, durable or not; 0 when it is empty.
 func (s *Stream) Last(ctx context.Context) (uint64, error) {
-	state, err := s.state(ctx)
-	if err != nil {
-		return 0, err
+	extent, err := s.Extent(ctx)
+	return extent.Last, err
+}
+
+// End returns the sequence of the last message that a follower may see: the last durable one where this process writes the stream, else the last.
+func (s *Stream) End(ctx context.Context) (uint64, error) {
+	if s.written {
+		durable, _ := s.Durable()
+		return durable, nil
 	}
-	return state.LastSeq, nil
+	return s.Last(ctx)
+}
+
+// Extent is how much a stream holds.
+type Extent struct {
+	// First and Last are the sequences of its first and last message; Last is 0 when nothing was ever in it.
+	First, Last uint64
+	// Subjects is the number of subjects with messages.
+	Subjects uint64
+	// Bytes on disk.
+	Bytes uint64
+}
+
+// Extent returns how much the stream holds, durable or not.
+func (s *Stream) Extent(ctx context.Context) (Extent, error) {
+	state, err := s.state(ctx)
+	return Extent{First: state.FirstSeq, Last: state.LastSeq, Subjects: state.NumSubjects, Bytes: state.Bytes}, err
 }
 
 func (s *Stream) state(ctx context.Context, options ...jetstream.StreamInfoOpt) (jetstream.StreamState, error) {
@@ -156,10 +207,14 @@ func (s *Stream) state(ctx context.Context, options ...jetstream.StreamInfoOpt) 
 // It returns a *LostError when acknowledged events are gone, a *GapError when only unanswered ones are.
 func (s *Stream) Check(ctx context.Context) (uint64, error) { return s.Intact(ctx, s.recorded()) }
 
-// Settle makes everything up to a sequence, which the caller has read, durable.
+// Settle makes everything up to a sequence, which the caller has written or read, durable.
 func (s *Stream) Settle(last uint64) error {
 	if s.log.barrier != nil && last > 0 {
-		if err := s.log.barrier.Sync(s.name, last); err != nil {
+		recorded := s.name
+		if s.passing {
+			recorded = ""
+		}
+		if err := s.log.barrier.Sync(recorded, last); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cardlog/cardlog/services/internal/embeddednats"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
@@ -127,30 +128,65 @@ func TestAStreamKeepsWhatItWasCreatedWith(t *testing.T) {
 	}
 }
 
-func TestFollowSeesWhatIsDurableInOrder(t *testing.T) {
+func TestAConsumerSeesWhatIsDurableInOrderAndKeepsItsPosition(t *testing.T) {
 	t.Parallel()
 	log := openLog(t, true)
 	stream := openStream(t, log)
+	consumer, err := stream.OpenConsumer(t.Context(), "reader", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
 	enough := errors.New("enough")
-	seen := make(chan error, 1)
-	go func() {
-		next := uint64(3)
-		seen <- stream.Follow(t.Context(), 2, func(m eventlog.Message) error {
+	follow := func(after, through uint64) error {
+		next := after + 1
+		return consumer.Follow(t.Context(), after, func(m eventlog.Message) error {
 			if durable, _ := stream.Durable(); m.Sequence != next || m.Sequence > durable {
 				return fmt.Errorf("saw %d, expected %d, durable up to %d", m.Sequence, next, durable)
 			}
-			if next++; next > 60 {
+			if next++; next > through {
 				return enough
 			}
 			return nil
 		})
-	}()
+	}
+	seen := make(chan error, 1)
+	go func() { seen <- follow(2, 60) }()
 	for round := range 6 {
 		if err := stream.Append(t.Context(), uint64(10*round), facts(10*round, 10, 2)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := <-seen; !errors.Is(err, enough) {
-		t.Error(err)
+		t.Fatal(err)
+	}
+	if err := consumer.Ack(55); err != nil {
+		t.Fatal(err)
+	}
+	waitForPosition(t, consumer, 55)
+	if err := follow(55, 60); !errors.Is(err, enough) {
+		t.Errorf("from its position on: %v", err)
+	}
+	if err := follow(0, 60); !errors.Is(err, enough) {
+		t.Errorf("from the beginning again: %v", err)
+	}
+	waitForPosition(t, consumer, 0)
+}
+
+// waitForPosition waits until JetStream has taken note of a position.
+func waitForPosition(t *testing.T, consumer *eventlog.Consumer, want uint64) {
+	t.Helper()
+	for look := time.NewTicker(5 * time.Millisecond); ; {
+		position, err := consumer.Position(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if position == want {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-t.Context().Done():
+			t.Fatalf("the position is %d, not %d", position, want)
+		}
 	}
 }
