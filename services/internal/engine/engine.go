@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -36,6 +35,7 @@ type Engine[S any, C Command, E Event, V any] struct {
 	appended chan roundEnd
 	ended    chan struct{} // closed when the engine has ended for good
 	poke     chan struct{}
+	rebuilds chan rebuilding[S, C, E, V]
 	recalls  chan struct{} // room for reads of stored events
 
 	underway atomic.Int64
@@ -69,6 +69,20 @@ type Options[S any, C Command, E Event, V any] struct {
 	Logger *slog.Logger
 	// OnHealth hears whether the engine serves.
 	OnHealth func(serving bool)
+	// Journal hears of every event that became durable. Optional.
+	Journal Journal[E]
+}
+
+// Journal hears of events that became durable, in order. It must not wait: the next round does until it returns.
+type Journal[E Event] func(entries []Entry[E])
+
+// Entry is an event that became durable.
+type Entry[E Event] struct {
+	// Event as it is stored, without its chain hash, and its sequence.
+	Event    E
+	Sequence uint64
+	// Took is the time from the command's arrival until its event was durable; 0 for an event without a command.
+	Took time.Duration
 }
 
 // New makes an engine for a stream. Run starts it.
@@ -80,6 +94,7 @@ func New[S any, C Command, E Event, V any](stream *eventlog.Stream, options Opti
 		appended: make(chan roundEnd, 1),
 		ended:    make(chan struct{}),
 		poke:     make(chan struct{}, 1),
+		rebuilds: make(chan rebuilding[S, C, E, V]),
 		recalls:  make(chan struct{}, recallBound),
 		health:   health{ready: make(chan struct{}), onChange: options.OnHealth},
 	}
@@ -104,7 +119,7 @@ func (e *Engine[S, C, E, V]) EnqueueReserved(ctx context.Context, command C) Tic
 }
 
 func newRequest[C Command](ctx context.Context, command C) *request {
-	return &request{ctx: ctx, account: command.Account(), command: command, done: make(chan answer, 1)}
+	return &request{ctx: ctx, account: command.Account(), command: command, arrived: time.Now(), done: make(chan answer, 1)}
 }
 
 // Ask calls question with the state of an account as all commands enqueued before have left it, on the engine's goroutine, and returns when that state is durable.
@@ -244,14 +259,8 @@ func (e *Engine[S, C, E, V]) recover(ctx context.Context) error {
 	}
 	began := time.Now()
 	e.fold = NewFold(e.options.Domain())
-	err = e.stream.Read(ctx, eventlog.Range{Through: last}, func(m eventlog.Message) error {
-		return e.fold.Add(e.stream.Name(), m)
-	})
-	if err != nil {
+	if err := e.foldThrough(ctx, e.fold, last); err != nil {
 		return err
-	}
-	if e.fold.last.Sequence != last {
-		return fmt.Errorf("%w: read %s up to %d of %d", eventlog.ErrUnreachable, e.stream.Name(), e.fold.last.Sequence, last)
 	}
 	if err := e.stream.Settle(last); err != nil {
 		return err
@@ -260,15 +269,20 @@ func (e *Engine[S, C, E, V]) recover(ctx context.Context) error {
 	e.durable = last
 	e.current, e.inFlight, e.deferred = &round{}, nil, nil
 	e.waiters = map[uint64][]waiter{}
+	e.showAll()
+	e.options.Logger.InfoContext(ctx, "recovered", slog.String("stream", e.stream.Name()), slog.Uint64("events", last),
+		slog.Int("accounts", len(e.fold.accounts)), slog.Duration("took", time.Since(began)))
+	return nil
+}
+
+// showAll plans what is due and publishes the views, from a state that was made anew and is durable.
+func (e *Engine[S, C, E, V]) showAll() {
 	e.plan = duePlan{}
 	for _, a := range e.fold.accounts {
 		e.planDue(a)
 		e.publish(a.id, e.fold.domain.View(a.state))
 	}
 	e.announce()
-	e.options.Logger.InfoContext(ctx, "recovered", slog.String("stream", e.stream.Name()), slog.Uint64("events", last),
-		slog.Int("accounts", len(e.fold.accounts)), slog.Duration("took", time.Since(began)))
-	return nil
 }
 
 // stepDown drops everything that is decided and not stored, and tells the callers to try again.

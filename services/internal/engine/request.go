@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/cardlog/cardlog/services/internal/failure"
 )
@@ -12,6 +13,7 @@ type request struct {
 	account string
 	command any         // the command; nil for a question
 	ask     func()      // the question, put to the state on the engine's goroutine
+	arrived time.Time   // when the command came
 	done    chan answer // has room for the answer, so that the engine never waits
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
@@ -70,6 +71,23 @@ func (e *Engine[S, C, E, V]) append(ctx context.Context, r *round) {
 				e.answer(item.request, answer{event: item.event, sequence: item.sequence})
 			}
 		}
+		e.tell(r)
 	}
 	e.appended <- roundEnd{err: err}
+}
+
+// tell tells the journal of a round that is durable.
+func (e *Engine[S, C, E, V]) tell(r *round) {
+	if e.options.Journal == nil {
+		return
+	}
+	now := time.Now()
+	entries := make([]Entry[E], len(r.items))
+	for i, item := range r.items {
+		entries[i] = Entry[E]{Event: item.event.(E), Sequence: item.sequence}
+		if item.request != nil {
+			entries[i].Took = now.Sub(item.request.arrived)
+		}
+	}
+	e.options.Journal(entries)
 }

@@ -37,11 +37,13 @@ func (e *Engine[S, C, E, V]) serve(ctx context.Context) error {
 			e.resume(l)
 		case a := <-e.appended:
 			if a.err != nil {
-				e.refuse(e.inFlight, errSteppedOut.Because(a.err))
-				e.inFlight = nil
-				return a.err
+				return e.giveUpRound(a.err)
 			}
 			e.settle()
+		case r := <-e.rebuilds:
+			if err := e.rebuild(ctx, r); err != nil {
+				return err
+			}
 		case <-timer.C:
 			e.expireDue()
 		case <-e.poke:
@@ -49,6 +51,13 @@ func (e *Engine[S, C, E, V]) serve(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// giveUpRound tells the callers of the round in flight that its append failed, and returns why.
+func (e *Engine[S, C, E, V]) giveUpRound(cause error) error {
+	e.refuse(e.inFlight, errSteppedOut.Because(cause))
+	e.inFlight = nil
+	return cause
 }
 
 // takeWaiting takes every command that waits, up to the round's bound.
