@@ -1,4 +1,4 @@
-// Package telemetry makes the logger.
+// Package telemetry makes the logger and the journal.
 package telemetry
 
 import (
@@ -10,17 +10,30 @@ import (
 
 // NewLogger returns a logger of a level (debug, info, warn, error) and a format (text, json; empty: text on a terminal, else JSON).
 func NewLogger(to *os.File, level, format string) (*slog.Logger, error) {
-	var threshold slog.Level
+	threshold, err := parseLevel(level)
+	if err != nil {
+		return nil, err
+	}
+	return newLogger(to, threshold, formatFor(to, format))
+}
+
+func parseLevel(level string) (threshold slog.Level, err error) {
 	if err := threshold.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("the log level is debug, info, warn or error, not %q", level)
+		return 0, fmt.Errorf("the log level is debug, info, warn or error, not %q", level)
 	}
-	if format == "" {
-		format = "json"
-		if IsTerminal(to) {
-			format = "text"
-		}
+	return threshold, nil
+}
+
+// formatFor returns the format, or what fits the file where none is given.
+func formatFor(to *os.File, format string) string {
+	switch {
+	case format != "":
+		return format
+	case IsTerminal(to):
+		return "text"
+	default:
+		return "json"
 	}
-	return newLogger(to, threshold, format)
 }
 
 func newLogger(to io.Writer, threshold slog.Level, format string) (*slog.Logger, error) {
