@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
-	"time"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -14,85 +12,145 @@ import (
 	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/failure"
+	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
 
-// Bounds of the follower.
-const (
-	// inFlightBound is how many events of ACCOUNTS may be on their way into the ledger.
-	inFlightBound = engine.ReservedBound - 16 // some more are between the queues
-	// firstBackoff and lastBackoff bound the wait before the follower tries again.
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 5 * time.Second
-)
+// followerName is the name of this service's durable consumers.
+const followerName = "transactions"
 
-// follower carries the events of ACCOUNTS into the ledger and the card index: in order, at least once, and to one effect, because the ledger knows the newest event
-// of ACCOUNTS that each account has seen, and refuses to leave one out.
-type follower struct {
-	service *Service
-	cards   *cardIndex
+// inFlightBound is how many events of one stream may be on their way into the ledger. Two streams are followed, and some more events are between the queues.
+const inFlightBound = engine.ReservedBound/2 - 16
 
-	mu      sync.Mutex
-	indexed uint64        // all cards up to this event of ACCOUNTS are in the index
-	applied uint64        // all events up to this one are durable in the ledger
-	moved   chan struct{} // closed when either grows
-	stopped bool          // at an event that cannot be followed
+// accountsFollower carries the events of ACCOUNTS into the card index and the ledger.
+type accountsFollower = follower.Follower[*cardIndex]
+
+// paymentsFollower carries the movements of PAYMENTS into the ledger.
+type paymentsFollower = follower.Follower[struct{}]
+
+// carrier carries the events of one stream into the ledger: in order, at least once, and to one effect, because the ledger knows the newest event of the stream that
+// each account has seen, and refuses to leave one out.
+type carrier struct {
+	service  *Service
+	upstream follower.Upstream
+	// seen returns the newest event of the stream that an account's ledger has seen.
+	seen func(ledger.View) uint64
+	// broken is the sequence of an event that did not follow from what the ledger has seen; 0 when there is none.
+	broken atomic.Uint64
 }
 
-func newFollower(s *Service) *follower {
-	return &follower{service: s, cards: newCardIndex(), moved: make(chan struct{})}
+func newAccountsFollower(s *Service) *accountsFollower {
+	c := &carrier{service: s, upstream: s.options.Accounts, seen: func(view ledger.View) uint64 { return view.AccountsSequence }}
+	return follower.New(follower.Options[*cardIndex]{
+		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger,
+		NewView: newCardIndex,
+		Fold: func(cards *cardIndex, m eventlog.Message) error {
+			event, err := accountEvent(m)
+			if err == nil {
+				cards.add(event)
+			}
+			return err
+		},
+		Handle: func(ctx context.Context, m eventlog.Message) (follower.Settle, error) {
+			event, err := accountEvent(m)
+			if err != nil {
+				return nil, follower.Unreadable(c.upstream.Name, m.Sequence, err)
+			}
+			return c.carry(ctx, m.Sequence, &ledger.FollowAccounts{Event: event, Sequence: m.Sequence}), nil
+		},
+		Resume: c.resume, Check: c.check, OnServing: s.parts.Add(),
+	})
 }
 
-// carried is an event on its way into the ledger.
-type carried struct {
-	sequence uint64
-	ticket   *engine.Ticket[*eventsv1.LedgerEvent] // nil where the ledger has it already
+func newPaymentsFollower(s *Service) *paymentsFollower {
+	c := &carrier{service: s, upstream: s.options.Payments, seen: func(view ledger.View) uint64 { return view.PaymentsSequence }}
+	return follower.New(follower.Options[struct{}]{
+		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger,
+		Handle: func(ctx context.Context, m eventlog.Message) (follower.Settle, error) {
+			event := &eventsv1.PaymentEvent{}
+			if err := proto.Unmarshal(m.Data, event); err != nil {
+				return nil, follower.Unreadable(c.upstream.Name, m.Sequence, errUndecodable)
+			}
+			if !ledger.MovesMoney(event) {
+				return nil, nil
+			}
+			if err := s.awaitAccount(ctx, event.GetEnvelope().GetAccountId()); err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", c.upstream.Name, m.Sequence, err)
+			}
+			return c.carry(ctx, m.Sequence, &ledger.FollowPayments{Event: event, Sequence: m.Sequence}), nil
+		},
+		Resume: c.resume, Check: c.check, OnServing: s.parts.Add(),
+	})
 }
 
-// errUnreadable means that an event can never be followed.
-var errUnreadable = errors.New("the event cannot be followed")
+// awaitAccount waits a bounded time until the ledger knows an account: a payment can be here before the event that opened its account.
+func (s *Service) awaitAccount(ctx context.Context, accountID string) error {
+	return catchUp(ctx, s.accounts, func() bool {
+		_, known := s.shard(accountID).View(accountID)
+		return known
+	})
+}
 
-// run follows until ctx ends. What passes is tried again; an event that cannot be read stops it for good.
-func (f *follower) run(ctx context.Context) error {
-	logger := f.service.options.Logger
-	if err := f.checkUpstream(); err != nil {
-		logger.ErrorContext(ctx, "not following ACCOUNTS", slog.Any("error", err))
+var errUndecodable = errors.New("it cannot be decoded")
+
+func accountEvent(m eventlog.Message) (*eventsv1.AccountEvent, error) {
+	event := &eventsv1.AccountEvent{}
+	if proto.Unmarshal(m.Data, event) != nil {
+		return nil, errUndecodable
+	}
+	return event, nil
+}
+
+// carry puts an event on its way into the ledger, unless it is there.
+func (c *carrier) carry(ctx context.Context, sequence uint64, command ledger.Command) follower.Settle {
+	shard := c.service.shard(command.Account())
+	if view, known := shard.View(command.Account()); known && c.seen(view) >= sequence {
+		return nil
+	}
+	ticket := shard.EnqueueReserved(ctx, command)
+	return func(ctx context.Context) error {
+		_, err := ticket.Wait(ctx)
+		return c.outcome(sequence, err)
+	}
+}
+
+// outcome says what it means that the ledger did not take an event.
+func (c *carrier) outcome(sequence uint64, err error) error {
+	var refused *failure.Error
+	if err == nil || !errors.As(err, &refused) {
 		return err
 	}
-	go f.announceReady(ctx)
-	backoff := firstBackoff
-	for {
-		before, _ := f.positions()
-		err := f.follow(ctx)
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end was asked for, and is no failure
-		}
-		if errors.Is(err, errUnreadable) {
-			f.stop()
-			logger.ErrorContext(ctx, "stopped following ACCOUNTS", slog.Any("error", err))
-			return err
-		}
-		if after, _ := f.positions(); after > before {
-			backoff = firstBackoff
-		}
-		logger.WarnContext(ctx, "following ACCOUNTS again", slog.Duration("after", backoff), slog.Any("error", err))
-		select {
-		case <-time.After(backoff):
-		case <-ctx.Done():
-			return nil
-		}
-		backoff = min(2*backoff, lastBackoff)
+	switch {
+	case refused.Reason == ledger.ReasonFollowed:
+		return nil
+	case refused.Reason == ledger.ReasonOutOfOrder && c.broken.Swap(sequence) != sequence:
+		return fmt.Errorf("%s:%d: %w", c.upstream.Name, sequence, err) // the first time
+	case refused.Kind == failure.Internal, refused.Kind == failure.Precondition:
+		return follower.Unreadable(c.upstream.Name, sequence, err)
+	default:
+		return fmt.Errorf("%s:%d: %w", c.upstream.Name, sequence, err)
 	}
 }
 
-// checkUpstream returns an error when the ledger has seen events that ACCOUNTS does not have: then ACCOUNTS has lost them, and what is decided there now would
-// be taken for them.
-func (f *follower) checkUpstream() (err error) {
-	for _, shard := range f.service.shards {
+// resume goes back to the beginning after an event that did not follow: the consumer may be ahead of a ledger that was restored from a backup.
+func (c *carrier) resume(_ context.Context, position uint64) (uint64, error) {
+	if c.broken.Load() > position {
+		return 0, nil
+	}
+	return position, nil
+}
+
+// check returns an error when the ledger has seen events that the stream does not have: then it has lost them, and what is decided there now would be taken for them.
+func (c *carrier) check(_ context.Context, end uint64) (err error) {
+	for _, shard := range c.service.shards {
 		shard.EachView(func(accountID string, view ledger.View) bool {
-			if last := f.service.options.Accounts.LastSequence(accountID); view.AccountsSequence > last {
-				err = fmt.Errorf("%w: ACCOUNTS has lost acknowledged events: the ledger of account %s has seen sequences up to %d, ACCOUNTS ends at %d; restore it from a backup",
-					errUnreadable, accountID, view.AccountsSequence, last)
+			last := end
+			if c.upstream.LastSequence != nil {
+				last = c.upstream.LastSequence(accountID)
+			}
+			if seen := c.seen(view); seen > last {
+				err = fmt.Errorf("%w: %s has lost acknowledged events: the ledger of account %s has seen sequences up to %d, %s ends at %d; restore it from a backup",
+					follower.ErrUnreadable, c.upstream.Name, accountID, seen, c.upstream.Name, last)
 			}
 			return err == nil
 		})
@@ -100,134 +158,7 @@ func (f *follower) checkUpstream() (err error) {
 	return err
 }
 
-// announceReady makes the service serve when everything that ACCOUNTS held at the start is in the ledger.
-func (f *follower) announceReady(ctx context.Context) {
-	end, _ := f.service.options.Accounts.Stream().Durable()
-	if f.await(ctx, func() bool { applied, _ := f.positions(); return applied >= end }) != nil {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.stopped {
-		f.service.setServing(len(f.service.shards), true)
-		close(f.service.ready)
-	}
-}
-
-// stop makes the service not serve for good.
-func (f *follower) stop() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.stopped = true
-	f.service.setServing(len(f.service.shards), false)
-}
-
-// follow carries events on from the last one applied, several at a time, until something fails.
-func (f *follower) follow(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	underway := make(chan carried, inFlightBound)
-	settled := make(chan struct{})
-	go func() {
-		defer close(settled)
-		for c := range underway {
-			if err := f.settle(ctx, c); err != nil {
-				cancel(err)
-				break
-			}
-		}
-		for c := range underway { // what is on its way must have ended before anything is sent again; it does not count as applied
-			if c.ticket != nil {
-				_, _ = c.ticket.Wait(context.WithoutCancel(ctx))
-			}
-		}
-	}()
-	applied, _ := f.positions()
-	err := f.service.options.Accounts.Stream().Follow(ctx, applied, func(m eventlog.Message) error {
-		c, err := f.carry(ctx, m)
-		if err != nil {
-			return err
-		}
-		select {
-		case underway <- c:
-			return nil
-		case <-ctx.Done():
-			if c.ticket != nil {
-				_, _ = c.ticket.Wait(context.WithoutCancel(ctx))
-			}
-			return ctx.Err()
-		}
-	})
-	close(underway)
-	<-settled
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return err
-}
-
-// carry puts one event of ACCOUNTS into the index and on its way into the ledger.
-func (f *follower) carry(ctx context.Context, m eventlog.Message) (carried, error) {
-	event := &eventsv1.AccountEvent{}
-	if err := proto.Unmarshal(m.Data, event); err != nil {
-		return carried{}, fmt.Errorf("%w: ACCOUNTS:%d cannot be decoded", errUnreadable, m.Sequence)
-	}
-	f.cards.add(event)
-	f.move(0, m.Sequence)
-	accountID := event.GetEnvelope().GetAccountId()
-	shard := f.service.shard(accountID)
-	if view, known := shard.View(accountID); known && view.AccountsSequence >= m.Sequence {
-		return carried{sequence: m.Sequence}, nil
-	}
-	ticket := shard.EnqueueReserved(ctx, &ledger.FollowAccounts{Event: event, Sequence: m.Sequence})
-	return carried{sequence: m.Sequence, ticket: &ticket}, nil
-}
-
-// settle waits until an event is durable in the ledger.
-func (f *follower) settle(ctx context.Context, c carried) error {
-	if c.ticket != nil {
-		var refused *failure.Error
-		_, err := c.ticket.Wait(ctx)
-		switch {
-		case errors.As(err, &refused) && refused.Reason == ledger.ReasonFollowed:
-		case errors.As(err, &refused) && refused.Kind == failure.Internal:
-			return fmt.Errorf("%w: ACCOUNTS:%d: %w", errUnreadable, c.sequence, err)
-		case err != nil:
-			return fmt.Errorf("ACCOUNTS:%d: %w", c.sequence, err)
-		}
-	}
-	f.move(c.sequence, 0)
-	return nil
-}
-
-func (f *follower) positions() (applied, indexed uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.applied, f.indexed
-}
-
-// move notes progress and wakes who waits for it.
-func (f *follower) move(applied, indexed uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.indexed, f.applied = max(f.indexed, indexed), max(f.applied, applied)
-	close(f.moved)
-	f.moved = make(chan struct{})
-}
-
-// await returns nil when there, which is asked again after each progress, says so; else the error of ctx.
-func (f *follower) await(ctx context.Context, there func() bool) error {
-	for {
-		f.mu.Lock()
-		moved := f.moved
-		f.mu.Unlock()
-		if there() {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+// Followers returns how far the service has followed what others write.
+func (s *Service) Followers(ctx context.Context) []follower.Status {
+	return []follower.Status{s.accounts.Status(ctx), s.payments.Status(ctx)}
 }

@@ -87,7 +87,7 @@ func (s *Service) eachEvent(ctx context.Context, accountID string, after uint64,
 
 // ListEvents sends an account's stored events, the oldest first.
 func (s *Service) ListEvents(r *transactionsv1.ListEventsRequest, stream grpc.ServerStreamingServer[transactionsv1.ListEventsResponse]) error {
-	ref, _, err := s.resolve(stream.Context(), r)
+	ref, _, err := s.resolveRead(stream.Context(), r)
 	if err != nil {
 		return err
 	}

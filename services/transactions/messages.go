@@ -51,6 +51,9 @@ func transactionMessage(event *eventsv1.LedgerEvent, sequence uint64, now time.T
 		Authorized: money(t.Authorized, currency), Held: money(t.Held, currency), Cleared: money(t.Cleared, currency), Refunded: money(t.Refunded, currency),
 		OpenedAt: timestamppb.New(t.OpenedAt), Sequence: t.FirstSequence(),
 	}
+	if t.Paid != 0 {
+		message.Paid, message.Returned, message.Withheld = money(t.Paid, currency), money(t.Returned, currency), money(t.Withheld, currency)
+	}
 	if !t.ExpiresAt.IsZero() {
 		message.ExpiresAt = timestamppb.New(t.ExpiresAt)
 	}
@@ -58,15 +61,23 @@ func transactionMessage(event *eventsv1.LedgerEvent, sequence uint64, now time.T
 }
 
 func typeOf(t *ledger.Transaction) transactionsv1.TransactionType {
-	if t.Authorization == typev1.Outcome_OUTCOME_UNSPECIFIED && t.Cleared == 0 {
+	switch {
+	case t.Paid != 0:
+		return transactionsv1.TransactionType_TRANSACTION_TYPE_PAYMENT
+	case t.Authorization == typev1.Outcome_OUTCOME_UNSPECIFIED && t.Cleared == 0:
 		return transactionsv1.TransactionType_TRANSACTION_TYPE_REFUND
+	default:
+		return transactionsv1.TransactionType_TRANSACTION_TYPE_PURCHASE
 	}
-	return transactionsv1.TransactionType_TRANSACTION_TYPE_PURCHASE
 }
 
 // statusOf derives where a transaction stands from its amounts.
 func statusOf(t *ledger.Transaction) transactionsv1.TransactionStatus {
 	switch {
+	case t.Returned != 0:
+		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_RETURNED
+	case t.Paid != 0:
+		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_POSTED
 	case t.Held > 0 && t.Cleared > 0:
 		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_PARTIALLY_CLEARED
 	case t.Held > 0:
@@ -124,6 +135,12 @@ func entryOf(event *eventsv1.LedgerEvent) (transactionsv1.EntryType, int64) {
 		return transactionsv1.EntryType_ENTRY_TYPE_PRESENTMENT, fact.PresentmentPosted.GetAmount()
 	case *eventsv1.LedgerEvent_RefundPosted:
 		return transactionsv1.EntryType_ENTRY_TYPE_REFUND, fact.RefundPosted.GetAmount()
+	case *eventsv1.LedgerEvent_PaymentPosted:
+		return transactionsv1.EntryType_ENTRY_TYPE_PAYMENT, fact.PaymentPosted.GetAmount()
+	case *eventsv1.LedgerEvent_PaymentReturned:
+		return transactionsv1.EntryType_ENTRY_TYPE_PAYMENT_RETURNED, fact.PaymentReturned.GetAmount()
+	case *eventsv1.LedgerEvent_WithholdingEnded:
+		return transactionsv1.EntryType_ENTRY_TYPE_WITHHOLDING_ENDED, fact.WithholdingEnded.GetReleasedAmount()
 	case *eventsv1.LedgerEvent_CommandRejected:
 		return transactionsv1.EntryType_ENTRY_TYPE_REJECTED, fact.CommandRejected.GetRequestedAmount()
 	}

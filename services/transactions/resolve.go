@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cardlog/cardlog/services/internal/failure"
+	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/internal/vault"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
@@ -26,7 +27,8 @@ var (
 )
 
 // resolve finds the account that a request names, and the card where it names one, and waits until the ledger has seen everything about the account that was durable
-// in ACCOUNTS when the call came: whoever set a card to stolen can rely on it at once.
+// in ACCOUNTS when the call came: whoever set a card to stolen can rely on it at once. Where accounts runs in another process, that is not known; then only what is
+// unknown here is waited for.
 func (s *Service) resolve(ctx context.Context, r accountRequest) (cardRef, ledger.View, error) {
 	select {
 	case <-s.ready:
@@ -37,58 +39,101 @@ func (s *Service) resolve(ctx context.Context, r accountRequest) (cardRef, ledge
 	if err != nil {
 		return ref, ledger.View{}, err
 	}
-	wanted := s.options.Accounts.LastSequence(ref.account)
-	if wanted == 0 {
-		return ref, ledger.View{}, failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", ref.account)
-	}
 	var view ledger.View
-	caughtUp := func() bool {
-		view, _ = s.shard(ref.account).View(ref.account)
-		return view.AccountsSequence >= wanted
+	known := false
+	look := func() bool {
+		view, known = s.shard(ref.account).View(ref.account)
+		return known
 	}
-	err = s.catchUp(ctx, caughtUp)
+	if newest := s.options.Accounts.LastSequence; newest != nil {
+		wanted := newest(ref.account)
+		if wanted == 0 {
+			return ref, ledger.View{}, accountNotFound(ref.account)
+		}
+		err = catchUp(ctx, s.accounts, func() bool { return look() && view.AccountsSequence >= wanted })
+		return ref, view, err
+	}
+	if !look() {
+		if err := s.awaitEnd(ctx, look); err != nil {
+			return ref, view, err
+		}
+		if !known {
+			return ref, view, accountNotFound(ref.account)
+		}
+	}
+	return ref, view, nil
+}
+
+// resolveRead is resolve for what shows payments: it also waits for those that were taken before the call came.
+func (s *Service) resolveRead(ctx context.Context, r accountRequest) (cardRef, ledger.View, error) {
+	ref, view, err := s.resolve(ctx, r)
+	newest := s.options.Payments.LastSequence
+	if err != nil || newest == nil {
+		return ref, view, err
+	}
+	if wanted := newest(ref.account); view.PaymentsSequence < wanted {
+		err = catchUp(ctx, s.payments, func() bool {
+			view, _ = s.shard(ref.account).View(ref.account)
+			return view.PaymentsSequence >= wanted
+		})
+	}
 	return ref, view, err
 }
 
-// catchUp waits a bounded time until the follower is there.
-func (s *Service) catchUp(ctx context.Context, there func() bool) error {
-	if there() {
-		return nil
+func accountNotFound(accountID string) error {
+	return failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", accountID)
+}
+
+// catchUp waits a bounded time until a follower is there.
+func catchUp[V any](ctx context.Context, f *follower.Follower[V], there func() bool) error {
+	caughtUp, err := f.CatchUp(ctx, catchUpBound, there)
+	if err == nil && !caughtUp {
+		err = errBehind
 	}
-	waiting, cancel := context.WithTimeout(ctx, catchUpBound)
+	return err
+}
+
+// awaitEnd waits until found, or until everything is followed that ACCOUNTS held when the call came.
+func (s *Service) awaitEnd(ctx context.Context, found func() bool) error {
+	stream := s.accounts.Stream()
+	if stream == nil {
+		return nil // there is no ACCOUNTS yet, and so nothing to wait for
+	}
+	asking, cancel := context.WithTimeout(ctx, catchUpBound)
 	defer cancel()
-	if s.follower.await(waiting, there) == nil {
-		return nil
+	end, err := stream.End(asking)
+	if err != nil {
+		return errBehind
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return errBehind
+	return catchUp(ctx, s.accounts, func() bool { return found() || s.accounts.Position() >= end })
 }
 
 // find returns the account and card that a request names. A card that is not in the index is looked for again when the index has caught up.
-func (s *Service) find(ctx context.Context, r accountRequest) (cardRef, error) {
+func (s *Service) find(ctx context.Context, r accountRequest) (ref cardRef, err error) {
 	if r.GetAccountId() != "" {
 		return cardRef{account: r.GetAccountId()}, nil
 	}
-	lookup := func() (cardRef, bool) { return s.follower.cards.findID(r.GetCardId()) }
+	lookup := func() (cardRef, bool) { return s.accounts.View().findID(r.GetCardId()) }
 	if r.GetCardNumber() != "" {
 		if !vault.LuhnValid(r.GetCardNumber()) {
 			return cardRef{}, errUnknownCard // no card can have it: nothing to wait for
 		}
 		fingerprint := s.options.Key.Fingerprint(r.GetCardNumber())
-		lookup = func() (cardRef, bool) { return s.follower.cards.findNumber(fingerprint) }
+		lookup = func() (cardRef, bool) { return s.accounts.View().findNumber(fingerprint) }
 	}
-	if ref, known := lookup(); known {
+	known := false
+	look := func() bool {
+		ref, known = lookup()
+		return known
+	}
+	if look() {
 		return ref, nil
 	}
-	end, _ := s.options.Accounts.Stream().Durable()
-	indexed := func() bool { _, indexed := s.follower.positions(); return indexed >= end }
-	if err := s.catchUp(ctx, indexed); err != nil {
+	if err := s.awaitEnd(ctx, look); err != nil {
 		return cardRef{}, err
 	}
-	if ref, known := lookup(); known {
-		return ref, nil
+	if !known {
+		return cardRef{}, errUnknownCard
 	}
-	return cardRef{}, errUnknownCard
+	return ref, nil
 }

@@ -122,7 +122,7 @@ func (s *Service) GetBalance(ctx context.Context, r *transactionsv1.GetBalanceRe
 	if err := checkTime("as_of_time", r.GetAsOfTime()); err != nil {
 		return nil, err
 	}
-	ref, view, err := s.resolve(ctx, r)
+	ref, view, err := s.resolveRead(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *Service) GetBalance(ctx context.Context, r *transactionsv1.GetBalanceRe
 		return s.balanceAt(ctx, ref.account, at.AsOfTime.AsTime(), now)
 	}
 	if !view.NextDue.IsZero() && !view.NextDue.After(now) {
-		// A hold is due and its expiry not stored yet: the holds are with the engine.
+		// A hold or a withholding is due and its end not stored yet: they are with the engine.
 		if _, err := s.shard(ref.account).Ask(ctx, ref.account, func(a *ledger.Account, at time.Time) {
 			view, now = a.View(), at
 			view.Balances = a.BalancesAt(at)
@@ -156,7 +156,7 @@ const defaultPage = 50
 
 // ListTransactions returns a page of transactions, the newest first.
 func (s *Service) ListTransactions(ctx context.Context, r *transactionsv1.ListTransactionsRequest) (*transactionsv1.ListTransactionsResponse, error) {
-	ref, _, err := s.resolve(ctx, r)
+	ref, _, err := s.resolveRead(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -195,16 +195,18 @@ func (s *Service) ListTransactions(ctx context.Context, r *transactionsv1.ListTr
 // entriesBound is how many of a transaction's entries are returned at most: the newest.
 const entriesBound = 1000
 
-// GetTransaction returns one transaction with its entries, and the checks that decided it.
+// GetTransaction returns one transaction with its entries, and the checks that decided it: the purchase or refund of that id, else the payment of that id.
 func (s *Service) GetTransaction(ctx context.Context, r *transactionsv1.GetTransactionRequest) (*transactionsv1.GetTransactionResponse, error) {
-	ref, _, err := s.resolve(ctx, r)
+	ref, _, err := s.resolveRead(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	var last uint64
 	var now time.Time
 	if _, err := s.shard(ref.account).Ask(ctx, ref.account, func(a *ledger.Account, at time.Time) {
-		last, now = a.LastEventOf(r.GetTransactionId()), at
+		if last, now = a.LastEventOf(r.GetTransactionId()), at; last == 0 {
+			last = a.LastEventOf(ledger.PaymentKey(r.GetTransactionId()))
+		}
 	}); err != nil {
 		return nil, err
 	}

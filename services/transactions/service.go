@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"regexp"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -18,6 +17,8 @@ import (
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/internal/follower"
+	"github.com/cardlog/cardlog/services/internal/rpc"
 	"github.com/cardlog/cardlog/services/internal/vault"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
@@ -33,20 +34,12 @@ const (
 // shardsMetadata is the stream metadata that tells the number of shards.
 const shardsMetadata = "cardlog-shards"
 
-// Accounts is what this process knows of the system of record for accounts.
-type Accounts interface {
-	// Ready is closed when Stream and LastSequence can be relied on.
-	Ready() <-chan struct{}
-	// Stream is the stream ACCOUNTS.
-	Stream() *eventlog.Stream
-	// LastSequence returns the sequence of an account's newest durable event; 0 when there is no such account.
-	LastSequence(accountID string) uint64
-}
-
 // Options say how the service runs.
 type Options struct {
-	// Accounts is followed for accounts, cards and limits.
-	Accounts Accounts
+	// Accounts is ACCOUNTS, followed for accounts, cards and limits.
+	Accounts follower.Upstream
+	// Payments is PAYMENTS, followed for payments and their returns.
+	Payments follower.Upstream
 	// Key is the master key, for the fingerprints of card numbers.
 	Key *vault.MasterKey
 	// Shards of the ledger when it is created; 0 takes what it was created with, or DefaultShards.
@@ -59,6 +52,8 @@ type Options struct {
 	Logger *slog.Logger
 	// OnHealth hears whether the service serves.
 	OnHealth func(serving bool)
+	// Journal hears of every durable event. Optional.
+	Journal engine.Journal[*eventsv1.LedgerEvent]
 }
 
 // Service decides, clears and accounts for card transactions.
@@ -67,9 +62,9 @@ type Service struct {
 
 	options  Options
 	shards   []*Engine
-	health   sync.Mutex
-	serving  []bool // by shard, and last the follower
-	follower *follower
+	parts    *rpc.Parts
+	accounts *accountsFollower
+	payments *paymentsFollower
 	ready    chan struct{}
 }
 
@@ -79,7 +74,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{options: options, serving: make([]bool, count+1), ready: make(chan struct{})}
+	s := &Service{options: options, parts: rpc.NewParts(options.OnHealth), ready: make(chan struct{})}
 	for shard := range count {
 		stream, err := log.OpenStream(ctx, eventlog.StreamSpec{
 			Name: StreamName(shard), Subjects: fmt.Sprintf("ledger.%02d.*", shard),
@@ -93,10 +88,10 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 				return domain{options.Rules}
 			},
 			Subject: func(id string) string { return Subject(id, count) }, Source: "/cardlog/transactions", Clock: options.Clock, Logger: options.Logger,
-			OnHealth: func(serving bool) { s.setServing(shard, serving) },
+			OnHealth: s.parts.Add(), Journal: options.Journal,
 		}))
 	}
-	s.follower = newFollower(s)
+	s.accounts, s.payments = newAccountsFollower(s), newPaymentsFollower(s)
 	return s, nil
 }
 
@@ -164,7 +159,7 @@ func (s *Service) Register(server grpc.ServiceRegistrar) {
 	transactionsv1.RegisterTransactionsServiceServer(server, s)
 }
 
-// Run serves until ctx ends. A shard whose log is damaged, and the follower at an event of ACCOUNTS that it cannot read, stop and tell fail; the others go on.
+// Run serves until ctx ends. A shard whose log is damaged, and a follower at an event that it cannot read, stop and tell fail; the others go on.
 func (s *Service) Run(ctx context.Context, fail func(error)) {
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -178,23 +173,21 @@ func (s *Service) Run(ctx context.Context, fail func(error)) {
 	for _, shard := range s.shards {
 		part(shard.Run)
 	}
-	part(func(ctx context.Context) error {
-		ready := []<-chan struct{}{s.options.Accounts.Ready()}
-		for _, shard := range s.shards {
-			ready = append(ready, shard.Ready())
-		}
-		for _, recovered := range ready {
-			select {
-			case <-recovered:
-			case <-ctx.Done():
-				return nil
+	parts.Go(func() {
+		for _, shard := range s.shards { // what the ledger has seen is known then
+			if !follower.AwaitReady(ctx, shard.Ready()) {
+				return
 			}
 		}
-		return s.follower.run(ctx)
+		part(s.accounts.Run)
+		part(s.payments.Run)
+		if follower.AwaitReady(ctx, s.accounts.Ready(), s.payments.Ready()) {
+			close(s.ready)
+		}
 	})
 }
 
-// Ready is closed when the service has recovered and has caught up with ACCOUNTS.
+// Ready is closed when the service has recovered and has caught up with ACCOUNTS and PAYMENTS.
 func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // Wake makes the service look at the clock again, for a clock that was moved by hand.
@@ -204,14 +197,42 @@ func (s *Service) Wake() {
 	}
 }
 
-// setServing notes whether a part of the service serves. The whole does when all of them do.
-func (s *Service) setServing(part int, serving bool) {
-	s.health.Lock()
-	defer s.health.Unlock()
-	s.serving[part] = serving
-	if s.options.OnHealth != nil {
-		s.options.OnHealth(!slices.Contains(s.serving, false))
+// Upstreams are the shards of the ledger, for whoever follows them in this process.
+func (s *Service) Upstreams() []follower.Upstream {
+	upstreams := make([]follower.Upstream, len(s.shards))
+	for i, shard := range s.shards {
+		upstreams[i] = follower.Local(shard.Stream(), shard.Ready(), func(accountID string) uint64 {
+			view, _ := shard.View(accountID)
+			return view.Sequence
+		})
 	}
+	return upstreams
+}
+
+// Streams are the shards of the ledger.
+func (s *Service) Streams() []*eventlog.Stream {
+	streams := make([]*eventlog.Stream, len(s.shards))
+	for i, shard := range s.shards {
+		streams[i] = shard.Stream()
+	}
+	return streams
+}
+
+// Rebuild makes the state of every account again from the ledger, and returns how many events it is made of.
+func (s *Service) Rebuild(ctx context.Context) (events uint64, err error) {
+	for _, shard := range s.shards {
+		read, err := shard.Rebuild(ctx)
+		if err != nil {
+			return 0, err
+		}
+		events += read
+	}
+	return events, nil
+}
+
+// RebuildCards makes the index of cards again from ACCOUNTS, and returns how many events it is made of.
+func (s *Service) RebuildCards(ctx context.Context) (events uint64, err error) {
+	return s.accounts.Rebuild(ctx)
 }
 
 // now is the time by the clock.

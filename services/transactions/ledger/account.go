@@ -22,14 +22,16 @@ type Account struct {
 
 	// accountsSequence is the newest event of ACCOUNTS that was carried in.
 	accountsSequence uint64
+	// paymentsSequence is the newest movement of PAYMENTS that was carried in.
+	paymentsSequence uint64
 	sequence         uint64
 	decidedAt        time.Time
 
-	open     map[string]*Transaction // with something held
+	open     map[string]*Transaction // by key: those with something held or withheld
 	due      dueHolds
 	recalled *Transaction // a closed transaction, taken back for one command
 
-	// answered has, for every command id and every transaction id, the sequence of its (last) event. It is kept for the account's life.
+	// answered has, for every command id and every transaction's key, the sequence of its (last) event. It is kept for the account's life.
 	answered map[fingerprint]uint64
 	order    []opened
 }
@@ -50,7 +52,7 @@ type opened struct {
 // fingerprint stands for an id in memory: the first 64 bits of its SHA-256, with its kind. A hit is confirmed by reading the event, so a collision is noticed.
 type fingerprint uint64
 
-// transactionID is the kind of fingerprint of a transaction's own id; the others are kinds of commands.
+// transactionID is the kind of fingerprint of a transaction's own key; the others are kinds of commands.
 const transactionID eventsv1.CommandKind = 0
 
 func fingerprintOf(kind eventsv1.CommandKind, id string) fingerprint {
@@ -69,12 +71,12 @@ func (a *Account) known() bool { return a.accountsSequence != 0 }
 // Balances returns the balances after the last event.
 func (a *Account) Balances() Balances { return a.balances }
 
-// BalancesAt returns the balances at a time not before the last event, without the holds that are due by then.
+// BalancesAt returns the balances at a time not before the last event, without the holds and withholdings that are due by then.
 func (a *Account) BalancesAt(at time.Time) Balances {
 	balances := a.balances
 	for _, t := range a.open {
 		if t.dueBy(at) {
-			balances = balances.plus(effect{pending: -t.Held})
+			balances = balances.plus(effect{pending: -t.Held, withheld: -t.Withheld})
 		}
 	}
 	return balances
@@ -97,17 +99,17 @@ func (a *Account) Page(before uint64, size int) (last []uint64, from uint64, mor
 	return last, from, false
 }
 
-// LastEventOf returns the sequence of a transaction's last event; 0 when there is no such transaction.
-func (a *Account) LastEventOf(transaction string) uint64 {
-	return a.answered[fingerprintOf(transactionID, transaction)]
+// LastEventOf returns the sequence of a transaction's last event by its key: the id of a purchase, or the PaymentKey of a payment. It is 0 when there is none.
+func (a *Account) LastEventOf(key string) uint64 {
+	return a.answered[fingerprintOf(transactionID, key)]
 }
 
 // transaction returns a transaction that is in memory.
-func (a *Account) transaction(id string) *Transaction {
-	if t := a.open[id]; t != nil {
+func (a *Account) transaction(key string) *Transaction {
+	if t := a.open[key]; t != nil {
 		return t
 	}
-	if a.recalled != nil && a.recalled.ID == id {
+	if a.recalled != nil && a.recalled.key() == key {
 		return a.recalled
 	}
 	return nil
@@ -123,24 +125,28 @@ func (a *Account) card(id string) *card {
 }
 
 // Apply folds an event in. It panics when the event does not agree with the state: when the balances it carries are not those that follow,
-// when it moves pending by something else than its transaction, or when it does not follow from the newest event of ACCOUNTS.
+// when it moves pending or withheld by something else than its transaction, or when it comes before the newest event followed of ACCOUNTS or PAYMENTS.
 func (a *Account) Apply(event *eventsv1.LedgerEvent, sequence uint64) {
 	if sequence <= a.sequence {
 		panic(fmt.Sprintf("event %d comes after event %d", sequence, a.sequence))
 	}
 	a.applyAccountFact(event)
+	a.applyPaymentFact(event)
 	moved := effectOf(event)
 	balances := a.balances.plus(moved)
 	if carried := balancesOf(event.GetBalances()); carried != balances || event.GetBalances().GetAvailable() != balances.Available() {
 		panic(fmt.Sprintf("the event carries %v, the fold gives %+v", event.GetBalances(), balances))
 	}
 	a.balances = balances
-	held := int64(0)
+	held, withheld := int64(0), int64(0)
 	if event.GetTransaction() != nil {
-		held = a.applyTransaction(event.GetTransaction(), sequence)
+		held, withheld = a.applyTransaction(event.GetTransaction(), sequence)
 	}
 	if held != moved.pending {
 		panic(fmt.Sprintf("pending moves by %d, what the transaction holds by %d", moved.pending, held))
+	}
+	if withheld != moved.withheld {
+		panic(fmt.Sprintf("withheld moves by %d, what the transaction withholds by %d", moved.withheld, withheld))
 	}
 	envelope := event.GetEnvelope()
 	if remembered(envelope.GetCommandKind()) {
@@ -149,39 +155,44 @@ func (a *Account) Apply(event *eventsv1.LedgerEvent, sequence uint64) {
 	a.sequence, a.decidedAt = sequence, envelope.GetDecidedAt().AsTime()
 }
 
-// applyTransaction installs a transaction as an event left it, and returns by how much that changed what it holds. A closed one leaves memory.
-func (a *Account) applyTransaction(record *eventsv1.TransactionRecord, sequence uint64) int64 {
+// applyTransaction installs a transaction as an event left it, and returns by how much that changed what it holds and withholds. A closed one leaves memory.
+func (a *Account) applyTransaction(record *eventsv1.TransactionRecord, sequence uint64) (held, withheld int64) {
 	t := transactionOf(record, sequence)
-	if t.Held < 0 {
-		panic(fmt.Sprintf("transaction %s holds %d", t.ID, t.Held))
-	}
-	key := fingerprintOf(transactionID, t.ID)
-	if previous := a.answered[key]; record.GetPreviousSequence() != previous || (record.GetFirstSequence() == 0) != (previous == 0) {
+	t.check()
+	key, mark := t.key(), fingerprintOf(transactionID, t.key())
+	if previous := a.answered[mark]; record.GetPreviousSequence() != previous || (record.GetFirstSequence() == 0) != (previous == 0) {
 		panic(fmt.Sprintf("transaction %s follows event %d, the event says %d", t.ID, previous, record.GetPreviousSequence()))
 	}
 	if record.GetFirstSequence() == 0 {
-		a.order = append(a.order, opened{sequence: sequence, transaction: key})
+		a.order = append(a.order, opened{sequence: sequence, transaction: mark})
 	}
-	a.answered[key] = sequence
-	if a.recalled != nil && a.recalled.ID == t.ID {
+	a.answered[mark] = sequence
+	if a.recalled != nil && a.recalled.key() == key {
 		a.recalled = nil
 	}
-	before := a.open[t.ID]
+	before := a.open[key]
 	if before == nil {
 		before = &Transaction{}
 	}
-	if t.Held == 0 {
-		delete(a.open, t.ID)
-		return -before.Held
+	held, withheld = t.Held-before.Held, t.Withheld-before.Withheld
+	if !t.open() {
+		delete(a.open, key)
+		return held, withheld
 	}
-	a.open[t.ID] = t
+	a.open[key] = t
 	if !before.ExpiresAt.Equal(t.ExpiresAt) {
 		a.planDue(t)
 	}
-	return t.Held - before.Held
+	return held, withheld
 }
 
 // remembered says whether commands of a kind come from callers, who may repeat them.
 func remembered(kind eventsv1.CommandKind) bool {
-	return kind != eventsv1.CommandKind_COMMAND_KIND_EXPIRE && kind != eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS
+	switch kind {
+	case eventsv1.CommandKind_COMMAND_KIND_EXPIRE, eventsv1.CommandKind_COMMAND_KIND_END_WITHHOLDING,
+		eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS, eventsv1.CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS:
+		return false
+	default:
+		return true
+	}
 }

@@ -15,7 +15,7 @@ type FollowAccounts struct {
 	Sequence uint64
 }
 
-// Reasons with which FollowAccounts is refused.
+// Reasons with which FollowAccounts and FollowPayments are refused.
 const (
 	// ReasonFollowed says that the event, or a later one, was carried in before.
 	ReasonFollowed = "ALREADY_FOLLOWED"

@@ -105,6 +105,12 @@ func effectOf(event *eventsv1.LedgerEvent) effect {
 		return effect{posted: fact.PresentmentPosted.GetAmount(), pending: -fact.PresentmentPosted.GetReleasedAmount()}
 	case *eventsv1.LedgerEvent_RefundPosted:
 		return effect{posted: -fact.RefundPosted.GetAmount()}
+	case *eventsv1.LedgerEvent_PaymentPosted:
+		return effect{posted: -fact.PaymentPosted.GetAmount(), withheld: fact.PaymentPosted.GetWithheldAmount()}
+	case *eventsv1.LedgerEvent_PaymentReturned:
+		return effect{posted: fact.PaymentReturned.GetAmount(), withheld: -fact.PaymentReturned.GetReleasedAmount()}
+	case *eventsv1.LedgerEvent_WithholdingEnded:
+		return effect{withheld: -fact.WithholdingEnded.GetReleasedAmount()}
 	case *eventsv1.LedgerEvent_AuthorizationDeclined, *eventsv1.LedgerEvent_CommandRejected,
 		*eventsv1.LedgerEvent_AccountChanged, *eventsv1.LedgerEvent_CardChanged:
 		return effect{}

@@ -27,7 +27,7 @@ type tb interface {
 	Fatalf(format string, args ...any)
 }
 
-// book keeps the ledger of one account as the engine does: a repeated id is answered from the log, holds that are due expire before a decision,
+// book keeps the ledger of one account as the engine does: a repeated id is answered from the log, what is due ends before a decision,
 // a closed transaction is recalled from its last event, and every event is stored. Each event is checked as it is stored.
 type book struct {
 	tb
@@ -39,6 +39,9 @@ type book struct {
 
 	told   *eventsv1.AccountEvent // the newest event of ACCOUNTS
 	toldAt uint64
+
+	payments  map[string]*eventsv1.PaymentSnapshot // by payment id, as PAYMENTS has them
+	movements []*FollowPayments                    // of PAYMENTS, as they were told
 }
 
 // entry is one stored event, encoded.
@@ -49,12 +52,12 @@ type entry struct {
 
 // newBook returns a book without events.
 func newBook(t tb, rules *Rules) *book {
-	return &book{tb: t, rules: rules, account: New(testAccount), clock: noon}
+	return &book{tb: t, rules: rules, account: New(testAccount), clock: noon, payments: map[string]*eventsv1.PaymentSnapshot{}}
 }
 
 // answer is what became of a command.
 type answer struct {
-	expired   []*eventsv1.LedgerEvent // stored before it
+	expired   []*eventsv1.LedgerEvent // what was due and is stored before it
 	event     *eventsv1.LedgerEvent
 	duplicate bool
 	err       error
@@ -147,19 +150,27 @@ func (b *book) store(event *eventsv1.LedgerEvent) {
 	if BalancesOf(event) != b.account.Balances() || carried.GetAvailable() != carried.GetCreditLimit()-carried.GetPosted()-carried.GetPending()-carried.GetWithheld() {
 		b.Fatalf("event %d carries the balances %v, the account has %+v", at.Sequence, carried, b.account.Balances())
 	}
-	var held int64
-	for _, t := range b.account.open {
-		if t.Held <= 0 {
-			b.Fatalf("transaction %s is open and holds %d", t.ID, t.Held)
-		}
-		held += t.Held
-	}
-	if carried.GetPending() != held {
-		b.Fatalf("pending is %d, the open holds are %d", carried.GetPending(), held)
+	held, withheld := b.open()
+	if carried.GetPending() != held || carried.GetWithheld() != withheld {
+		b.Fatalf("pending is %d and withheld %d, the open holds are %d and the withholdings %d", carried.GetPending(), carried.GetWithheld(), held, withheld)
 	}
 	if _, asked := event.GetFact().(*eventsv1.LedgerEvent_AuthorizationApproved); asked && event.GetDecision().GetHeldAmount() > 0 && carried.GetAvailable() < 0 {
 		b.Fatalf("event %d approves beyond the line: %v", at.Sequence, carried)
 	}
+}
+
+// open returns the sums of what is held and withheld by the transactions in memory, after it checked that none of them is there for nothing.
+func (b *book) open() (held, withheld int64) {
+	b.Helper()
+	for key, t := range b.account.open {
+		purchase := t.Held > 0 && t.Withheld == 0 && t.Paid == 0 && key == t.ID
+		payment := t.Withheld > 0 && t.Held == 0 && t.Paid-t.Returned >= t.Withheld && key == PaymentKey(t.ID)
+		if !purchase && !payment {
+			b.Fatalf("transaction %s is open with %s", key, transactionWords(t))
+		}
+		held, withheld = held+t.Held, withheld+t.Withheld
+	}
+	return held, withheld
 }
 
 // read returns a stored event.
@@ -181,8 +192,8 @@ func (b *book) decode(data []byte) *eventsv1.LedgerEvent {
 }
 
 // transaction returns a transaction as its last event left it, or nil.
-func (b *book) transaction(id string) *Transaction {
-	last := b.account.LastEventOf(id)
+func (b *book) transaction(key string) *Transaction {
+	last := b.account.LastEventOf(key)
 	if last == 0 {
 		return nil
 	}
@@ -223,7 +234,12 @@ func compare(a, b *Account) string {
 func (a answer) String() string {
 	var said []string
 	for _, event := range a.expired {
-		said = append(said, fmt.Sprintf("expired %s %s", event.GetTransaction().GetTransactionId(), major(event.GetTransaction().GetExpired())))
+		id, expired := event.GetTransaction().GetTransactionId(), event.GetTransaction().GetExpired()
+		if ended := event.GetWithholdingEnded(); ended != nil {
+			said = append(said, fmt.Sprintf("released %s %s", id, major(ended.GetReleasedAmount())))
+			continue
+		}
+		said = append(said, fmt.Sprintf("expired %s %s", id, major(expired)))
 	}
 	slices.Sort(said)
 	switch decision := a.event.GetDecision(); {
@@ -231,11 +247,31 @@ func (a answer) String() string {
 		said = append(said, failureWords(a.err))
 	case decision != nil:
 		said = append(said, decisionWords(decision, a.duplicate))
+	case a.event.GetTransaction().GetPaid() != 0:
+		said = append(said, paymentWords(a.event))
 	case a.event != nil:
 		fact := a.event.ProtoReflect().WhichOneof(a.event.ProtoReflect().Descriptor().Oneofs().ByName("fact"))
 		said = append(said, strings.ReplaceAll(string(fact.Name()), "_", " "))
 	}
 	return strings.Join(said, "; ")
+}
+
+func paymentWords(event *eventsv1.LedgerEvent) string {
+	posted, returned, ended := event.GetPaymentPosted(), event.GetPaymentReturned(), event.GetWithholdingEnded()
+	words := "payment posted " + major(posted.GetAmount())
+	if returned != nil {
+		words = fmt.Sprintf("payment returned %s, %s", major(returned.GetAmount()), returned.GetReturnCode())
+	}
+	if ended != nil {
+		words = "withholding ended"
+	}
+	if withheld := posted.GetWithheldAmount(); withheld != 0 {
+		words += ", withheld " + major(withheld)
+	}
+	if released := returned.GetReleasedAmount() + ended.GetReleasedAmount(); released != 0 {
+		words += ", released " + major(released)
+	}
+	return words
 }
 
 func decisionWords(d *eventsv1.DecisionRecord, duplicate bool) string {
@@ -278,8 +314,13 @@ func failureWords(err error) string {
 	return strings.TrimSpace(kind + ": " + f.Reason + " " + f.Field)
 }
 
+// balanceWords leaves withheld out where nothing is.
 func balanceWords(b Balances) string {
-	return fmt.Sprintf("posted %s pending %s available %s", major(b.Posted), major(b.Pending), major(b.Available()))
+	withheld := ""
+	if b.Withheld != 0 {
+		withheld = " withheld " + major(b.Withheld)
+	}
+	return fmt.Sprintf("posted %s pending %s%s available %s", major(b.Posted), major(b.Pending), withheld, major(b.Available()))
 }
 
 // transactionWords lists the sums of a transaction that are not zero.
@@ -288,7 +329,8 @@ func transactionWords(t *Transaction) string {
 	for _, sum := range []struct {
 		name  string
 		minor int64
-	}{{"authorized", t.Authorized}, {"reversed", t.Reversed}, {"expired", t.Expired}, {"cleared", t.Cleared}, {"refunded", t.Refunded}, {"held", t.Held}} {
+	}{{"authorized", t.Authorized}, {"reversed", t.Reversed}, {"expired", t.Expired}, {"cleared", t.Cleared}, {"refunded", t.Refunded}, {"held", t.Held},
+		{"paid", t.Paid}, {"returned", t.Returned}, {"withheld", t.Withheld}} {
 		if sum.minor != 0 {
 			words = append(words, sum.name+" "+major(sum.minor))
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/cardlog/cardlog/services/internal/failure"
 )
 
-// Command is one of *Authorize, *ReverseAuthorization, *Present, *Refund and *FollowAccounts.
+// Command is one of *Authorize, *ReverseAuthorization, *Present, *Refund, *FollowAccounts and *FollowPayments.
 type Command interface {
 	// Account is the id of the account.
 	Account() string
@@ -20,7 +20,7 @@ type Command interface {
 	// Digest of the content.
 	Digest() []byte
 
-	// about is the id of the transaction that the command is about; empty when it is about none.
+	// about is the key of the transaction that the command is about; empty when it is about none.
 	about() string
 	// decide answers the command with an event whose fact, transaction and decision are set.
 	decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error)
@@ -32,7 +32,7 @@ func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv
 	if _, opening := c.(*FollowAccounts); !opening && !a.known() {
 		return nil, failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", a.id)
 	}
-	if id := c.about(); id != "" && a.transaction(id) == nil && a.LastEventOf(id) != 0 {
+	if key := c.about(); key != "" && a.transaction(key) == nil && a.LastEventOf(key) != 0 {
 		return nil, failure.New(failure.AlreadyExists, "ID_COLLISION", "the transaction id cannot be told apart from another one on this account; use another id")
 	}
 	event, err := c.decide(a, rules, at)
@@ -60,8 +60,8 @@ func (a *Account) Lookup(c Command) command.Lookup {
 	if answered := a.Answered(c.Kind(), c.ID()); answered != 0 {
 		return command.Lookup{Answer: answered}
 	}
-	if id := c.about(); id != "" && a.transaction(id) == nil {
-		if last := a.LastEventOf(id); a.recalled == nil || a.recalled.last != last { // else that event is another transaction's: see Decide
+	if key := c.about(); key != "" && a.transaction(key) == nil {
+		if last := a.LastEventOf(key); a.recalled == nil || a.recalled.last != last { // else that event is another transaction's: see Decide
 			return command.Lookup{Needs: last}
 		}
 	}
@@ -82,8 +82,8 @@ func (a *Account) Recall(event *eventsv1.LedgerEvent, sequence uint64) {
 }
 
 // find returns a copy of a transaction to work on, or nil when there is none.
-func (a *Account) find(id string) *Transaction {
-	t := a.transaction(id)
+func (a *Account) find(key string) *Transaction {
+	t := a.transaction(key)
 	if t == nil {
 		return nil
 	}

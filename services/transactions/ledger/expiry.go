@@ -11,21 +11,26 @@ import (
 	"github.com/cardlog/cardlog/services/internal/command"
 )
 
-// Expire returns the event of the next hold that is due at a time; ok is false when none is.
+// Expire returns the event of the next hold or withholding that is due at a time; ok is false when none is.
 func (a *Account) Expire(at command.Position) (event *eventsv1.LedgerEvent, ok bool) {
 	next := a.nextDue()
 	if next == nil || !next.dueBy(at.Time) {
 		return nil, false
 	}
 	t := *next
+	if t.payment() {
+		event = t.endWithholding(0)
+		a.address(event, eventsv1.CommandKind_COMMAND_KIND_END_WITHHOLDING, "release-"+t.ID, at)
+		return event, true
+	}
 	fact := &eventsv1.AuthorizationExpired{ReleasedAmount: t.Held, DueAt: timestamppb.New(t.ExpiresAt)}
-	t.expire()
+	t.comeDue()
 	event = &eventsv1.LedgerEvent{Transaction: t.record(), Fact: &eventsv1.LedgerEvent_AuthorizationExpired{AuthorizationExpired: fact}}
 	a.address(event, eventsv1.CommandKind_COMMAND_KIND_EXPIRE, fmt.Sprintf("expire-%s-%d", t.ID, t.Expiries), at)
 	return event, true
 }
 
-// NextDue returns when the next hold is due.
+// NextDue returns when the next hold or withholding is due.
 func (a *Account) NextDue() (time.Time, bool) {
 	if next := a.nextDue(); next != nil {
 		return next.ExpiresAt, true
@@ -45,24 +50,24 @@ func (a *Account) nextDue() *Transaction {
 	return nil
 }
 
-// planDue notes when an open transaction is due. Entries of holds that ended early are thrown out when they outnumber the open ones.
+// planDue notes when an open transaction is due. Entries of what ended early are thrown out when they outnumber the open ones.
 func (a *Account) planDue(t *Transaction) {
-	heap.Push(&a.due, dueHold{at: t.ExpiresAt, transaction: t.ID})
+	heap.Push(&a.due, dueHold{at: t.ExpiresAt, transaction: t.key()})
 	if len(a.due) > 2*len(a.open)+16 {
 		a.due = a.due[:0]
-		for _, held := range a.open {
-			a.due = append(a.due, dueHold{at: held.ExpiresAt, transaction: held.ID})
+		for key, held := range a.open {
+			a.due = append(a.due, dueHold{at: held.ExpiresAt, transaction: key})
 		}
 		heap.Init(&a.due)
 	}
 }
 
-// dueHolds orders holds by when they are due. Entries that are no longer true are dropped when they come up.
+// dueHolds orders holds and withholdings by when they are due. Entries that are no longer true are dropped when they come up.
 type dueHolds []dueHold
 
 type dueHold struct {
 	at          time.Time
-	transaction string
+	transaction string // its key
 }
 
 func (h dueHolds) Len() int           { return len(h) }

@@ -17,10 +17,11 @@ type model struct {
 	state       string
 	purchases   map[string]*purchase
 	names       []string // of the purchases, in the order in which they began
+	payments    []*paid
 
-	presented, refunded int64
-	answered            map[string]given
-	lines               []string // the commands that were stored
+	presented, refunded, paid int64
+	answered                  map[string]given
+	lines                     []string // the commands that were stored
 }
 
 type purchase struct {
@@ -28,6 +29,14 @@ type purchase struct {
 	approved, reversed, cleared, held int64
 	due                               time.Time
 	final, expired                    bool
+}
+
+// paid is a payment. Its name may be that of a purchase.
+type paid struct {
+	name             string
+	amount, withheld int64
+	until            time.Time
+	returned         bool
 }
 
 // given is a command with the answer that it got.
@@ -44,8 +53,8 @@ func (m *model) now() time.Time {
 	return m.clock
 }
 
-// posted is presentments less refunds.
-func (m *model) posted() int64 { return m.presented - m.refunded }
+// posted is presentments less refunds and payments.
+func (m *model) posted() int64 { return m.presented - m.refunded - m.paid }
 
 // pending is the sum of the open holds that are not due at a time.
 func (m *model) pending(at time.Time) (sum int64, open int) {
@@ -58,9 +67,21 @@ func (m *model) pending(at time.Time) (sum int64, open int) {
 	return sum, open
 }
 
+// withheld is the sum of what is withheld of payments and not due at a time.
+func (m *model) withheld(at time.Time) (sum int64, open int) {
+	for _, p := range m.payments {
+		if p.withheld > 0 && p.until.After(at) {
+			sum += p.withheld
+			open++
+		}
+	}
+	return sum, open
+}
+
 func (m *model) available() int64 {
 	pending, _ := m.pending(m.now())
-	return m.limit - m.posted() - pending
+	withheld, _ := m.withheld(m.now())
+	return m.limit - m.posted() - pending - withheld
 }
 
 func (m *model) purchase(id string) *purchase {
@@ -71,12 +92,18 @@ func (m *model) purchase(id string) *purchase {
 	return m.purchases[id]
 }
 
-// expire ends the holds that are due.
+// expire ends the holds and withholdings that are due.
 func (m *model) expire() (said []string) {
 	for id, p := range m.purchases {
 		if p.held > 0 && !p.due.After(m.now()) {
 			said = append(said, "expired "+id+" "+major(p.held))
 			p.held, p.expired = 0, true
+		}
+	}
+	for _, p := range m.payments {
+		if p.withheld > 0 && !p.until.After(m.now()) {
+			said = append(said, "released "+p.name+" "+major(p.withheld))
+			p.withheld = 0
 		}
 	}
 	slices.Sort(said)
@@ -202,9 +229,45 @@ func (m *model) refund(id string, amount int64) string {
 	return words
 }
 
+func (m *model) pay(name string, amount, withheld int64, until time.Time) string {
+	p := &paid{name: name, amount: amount}
+	m.payments = append(m.payments, p)
+	m.paid += amount
+	if withheld > 0 && until.After(m.now()) {
+		p.withheld, p.until = withheld, until
+		return "payment posted " + major(amount) + ", withheld " + major(withheld)
+	}
+	return "payment posted " + major(amount)
+}
+
+func (m *model) sendBack(p *paid) string {
+	m.paid -= p.amount
+	p.returned = true
+	return "payment returned " + major(p.amount) + ", R01" + p.release()
+}
+
+// release says what was withheld until now.
+func (p *paid) release() string {
+	released := p.withheld
+	p.withheld = 0
+	if released == 0 {
+		return ""
+	}
+	return ", released " + major(released)
+}
+
+// somePayment draws one that has not come back.
+func (m *model) somePayment(t *rapid.T) *paid {
+	taken := slices.DeleteFunc(slices.Clone(m.payments), func(p *paid) bool { return p.returned })
+	if len(taken) == 0 {
+		t.Skip("no payments")
+	}
+	return rapid.SampledFrom(taken).Draw(t, "payment")
+}
+
 // amount draws an amount, often one at the edge of the line or of a purchase.
 func (m *model) amount(t *rapid.T, least int64) int64 {
-	edges := []int64{m.available(), 50}
+	edges := []int64{m.available(), m.posted(), 50}
 	for _, p := range m.purchases {
 		edges = append(edges, p.approved, p.held, p.cleared)
 	}
@@ -233,8 +296,10 @@ func TestLedgerAgreesWithTheModel(t *testing.T) {
 				t.Fatalf("%s\n got: %s\nwant: %s", line, got, want)
 			}
 		}
-		told := func(line, want string) {
-			said := append(m.expire(), want)
+		// told performs one step that another stream tells.
+		told := func(line string, follow func() string) {
+			t.Helper()
+			said := append(m.expire(), follow())
 			m.last = m.now()
 			try(line, strings.Join(said, "; "))
 		}
@@ -303,24 +368,60 @@ func TestLedgerAgreesWithTheModel(t *testing.T) {
 			},
 			"limit": func(t *rapid.T) {
 				m.limit = m.amount(t, 0)
-				told("limit "+major(m.limit), "limit changed")
+				told("limit "+major(m.limit), func() string { return "limit changed" })
 			},
 			"state": func(t *rapid.T) {
 				m.state = rapid.SampledFrom([]string{"open", "open", "suspended", "charged_off", "closed"}).Draw(t, "state")
-				told("state "+m.state, "account changed")
+				told("state "+m.state, func() string { return "account changed" })
+			},
+			"pay": func(t *rapid.T) {
+				name, amount := fmt.Sprintf("t%d", len(m.payments)+1), m.amount(t, 1) // the names of purchases
+				line, withheld, until := "pay "+name+" "+major(amount), int64(0), time.Time{}
+				if rapid.Bool().Draw(t, "withheld") {
+					lasts := rapid.SampledFrom([]string{"-1s", "0s", "1s", "1d", "7d"}).Draw(t, "lasts")
+					withheld, until = rapid.Int64Range(1, amount).Draw(t, "part"), m.now().Add(b.duration(lasts))
+					line += " withheld " + lasts + " only " + major(withheld)
+				}
+				told(line, func() string { return m.pay(name, amount, withheld, until) })
+			},
+			"return": func(t *rapid.T) {
+				p := m.somePayment(t)
+				told("return "+p.name+" R01", func() string { return m.sendBack(p) })
+			},
+			"unwithhold": func(t *rapid.T) {
+				p := m.somePayment(t)
+				told("unwithhold "+p.name, func() string { return "withholding ended" + p.release() })
+			},
+			"again": func(t *rapid.T) {
+				if len(b.movements) == 0 {
+					t.Skip("nothing was told")
+				}
+				said := m.expire()
+				if len(said) > 0 {
+					m.last = m.now()
+				}
+				try("again", strings.Join(append(said, "already exists: ALREADY_FOLLOWED"), "; "))
 			},
 			// After every step.
 			"": func(t *rapid.T) {
-				pending, _ := m.pending(time.Time{})
-				if got := b.account.Balances(); got.CreditLimit != m.limit || got.Posted != m.posted() || got.Pending != pending || got.Pending < 0 || got.Available() != m.limit-m.posted()-pending {
-					t.Fatalf("balances %+v, the model has limit %d, posted %d, pending %d", got, m.limit, m.posted(), pending)
+				pending, holds := m.pending(time.Time{})
+				withheld, withholdings := m.withheld(time.Time{})
+				want := Balances{Currency: "GBP", CreditLimit: m.limit, Posted: m.posted(), Pending: pending, Withheld: withheld}
+				if got := b.account.Balances(); got != want || got.Pending < 0 || got.Withheld < 0 || got.Available() != m.limit-m.posted()-pending-withheld {
+					t.Fatalf("balances %+v, the model has %+v", got, want)
 				}
-				notDue, _ := m.pending(m.now())
-				if got := b.account.BalancesAt(b.next().Time); got.Pending != notDue || got.Posted != m.posted() {
-					t.Fatalf("balances now %+v, the model has posted %d, pending %d", got, m.posted(), notDue)
+				want.Pending, _ = m.pending(m.now())
+				want.Withheld, _ = m.withheld(m.now())
+				if got := b.account.BalancesAt(b.next().Time); got != want {
+					t.Fatalf("balances now %+v, the model has %+v", got, want)
 				}
-				if _, open := m.pending(time.Time{}); len(b.account.open) != open {
-					t.Fatalf("%d transactions in memory, %d hold something", len(b.account.open), open)
+				if len(b.account.open) != holds+withholdings {
+					t.Fatalf("%d transactions in memory, %d hold something, %d withhold something", len(b.account.open), holds, withholdings)
+				}
+				for _, p := range m.payments {
+					if got := b.transaction(PaymentKey(p.name)); got.Paid != p.amount || got.Withheld != p.withheld || (got.Returned != 0) != p.returned {
+						t.Fatalf("payment %s: %s, the model has %+v", p.name, transactionWords(got), *p)
+					}
 				}
 			},
 		})
@@ -336,7 +437,7 @@ func TestArrivalOrderDoesNotChangeWhatIsOwed(t *testing.T) {
 		var posted int64
 		for i := range rapid.IntRange(1, 12).Draw(t, "commands") {
 			of, amount := rapid.SampledFrom([]string{"t1", "t2", "t3"}).Draw(t, "of"), rapid.Int64Range(1, 60000).Draw(t, "amount")
-			switch rapid.SampledFrom([]string{"authorize", "present", "part", "refund"}).Draw(t, "kind") {
+			switch rapid.SampledFrom([]string{"authorize", "present", "part", "refund", "pay"}).Draw(t, "kind") {
 			case "authorize":
 				lines = append(lines, fmt.Sprintf("authorize %s %s", of, major(amount)))
 			case "present":
@@ -347,6 +448,9 @@ func TestArrivalOrderDoesNotChangeWhatIsOwed(t *testing.T) {
 				posted += amount
 			case "refund":
 				lines = append(lines, fmt.Sprintf("refund f%d %s of %s", i, major(amount), of))
+				posted -= amount
+			case "pay":
+				lines = append(lines, fmt.Sprintf("pay t%d %s withheld 5d", i, major(amount)))
 				posted -= amount
 			}
 		}
@@ -362,8 +466,8 @@ func TestArrivalOrderDoesNotChangeWhatIsOwed(t *testing.T) {
 				t.Fatalf("posted %d, the facts add up to %d", got, posted)
 			}
 			b.run("wait 7d\ndue")
-			if got := b.account.Balances(); got.Pending != 0 || got.Posted != posted {
-				t.Fatalf("when all holds have ended: %+v, posted should be %d", got, posted)
+			if got := b.account.Balances(); got.Pending != 0 || got.Withheld != 0 || got.Posted != posted {
+				t.Fatalf("when all holds and withholdings have ended: %+v, posted should be %d", got, posted)
 			}
 			b.checkReplay()
 		}

@@ -26,9 +26,13 @@ import (
 //	wait 6d23h59m59s       the clock goes on
 //	due                    the engine's timer rings
 //	open 1000.00 GBP       ACCOUNTS tells the ledger that the account was opened; also: home GB, profile strict
+//	pay m1 100.00          PAYMENTS tells the ledger that a payment was taken; also: EUR, withheld 3d (all of it, or: only 60.00), reviewed
+//	return m1 R01          that it came back
+//	unwithhold m1          that what was withheld of it may be spent
+//	again                  what PAYMENTS told last, once more
 //	limit 500.00, state suspended, home FR, card c2 inactive, card c2 active 12/2030, replace c1 by c2
 //	balance                what a balance inquiry answers now
-//	show t1                the sums of a transaction that are not zero, as they are now
+//	show t1                the sums of a transaction that are not zero, as they are now; of a payment: payment/m1
 //
 // A transaction that nobody names is called new-1, new-2, ...
 type story struct {
@@ -89,6 +93,10 @@ func (b *book) perform(words []string) string {
 		return "no such transaction"
 	case "open", "limit", "state", "home", "card", "replace":
 		return b.do(b.follow(words)).String()
+	case "pay", "return", "unwithhold":
+		return b.do(b.move(words)).String()
+	case "again":
+		return b.do(b.movements[len(b.movements)-1]).String()
 	default:
 		return b.do(b.command(words)).String()
 	}
@@ -104,6 +112,7 @@ func orNothing(words string) string {
 // options are the words of a step after its name and id.
 type options struct {
 	amount   int64
+	part     int64
 	currency string
 	flags    []string
 	named    map[string]string
@@ -118,9 +127,12 @@ func (b *book) options(words []string) options {
 			o.amount = b.minor(w)
 		case len(w) == 3 && strings.ToUpper(w) == w:
 			o.currency = w
-		case slices.Contains([]string{"partial", "more-to-come", "no-card"}, w):
+		case slices.Contains([]string{"partial", "more-to-come", "no-card", "reviewed"}, w):
 			o.flags = append(o.flags, w)
-		case slices.Contains([]string{"of", "card", "mcc", "merchant", "country", "sent", "home", "profile"}, w):
+		case w == "only":
+			i++
+			o.part = b.minor(words[i])
+		case slices.Contains([]string{"withheld", "of", "card", "mcc", "merchant", "country", "sent", "home", "profile"}, w):
 			i++
 			o.named[w] = words[i]
 		default:
@@ -227,6 +239,43 @@ func (b *book) setCard(event *eventsv1.AccountEvent, words []string) {
 		month, year, _ := strings.Cut(words[2], "/")
 		changed.ExpiryMonth, changed.ExpiryYear = int32(b.number(month)), int32(b.number(year))
 	}
+}
+
+// move makes the command that carries the next movement of PAYMENTS. Between two of them are other events.
+func (b *book) move(words []string) *FollowPayments {
+	b.Helper()
+	id := words[1]
+	event := &eventsv1.PaymentEvent{Envelope: &eventsv1.Envelope{AccountId: testAccount}}
+	switch payment := b.payments[id]; words[0] {
+	case "pay":
+		o := b.options(words[2:])
+		event.Payment = &eventsv1.PaymentSnapshot{PaymentId: id, Amount: &typev1.Money{CurrencyCode: o.currency, MinorUnits: o.amount}}
+		if lasts, ok := o.named["withheld"]; ok {
+			event.Payment.Withheld, event.Payment.ReleaseAt = o.amount, timestamppb.New(b.next().Time.Add(b.duration(lasts)))
+			if o.part != 0 {
+				event.Payment.Withheld = o.part
+			}
+		}
+		event.Fact = &eventsv1.PaymentEvent_Submitted{Submitted: &eventsv1.PaymentSubmitted{}}
+		if o.has("reviewed") {
+			event.Fact = &eventsv1.PaymentEvent_Released{Released: &eventsv1.PaymentReleased{}}
+		}
+	case "return":
+		event.Payment = proto.CloneOf(payment)
+		event.Payment.Withheld, event.Payment.ReturnCode = 0, words[2]
+		event.Fact = &eventsv1.PaymentEvent_Returned{Returned: &eventsv1.PaymentReturned{}}
+	case "unwithhold":
+		event.Payment = proto.CloneOf(payment)
+		event.Payment.Withheld = 0
+		event.Fact = &eventsv1.PaymentEvent_WithholdingEnded{WithholdingEnded: &eventsv1.PaymentWithholdingEnded{Amount: payment.GetWithheld()}}
+	}
+	next := &FollowPayments{Event: event, Sequence: 7}
+	if told := len(b.movements); told > 0 {
+		event.PreviousMovementSequence = b.movements[told-1].Sequence
+		next.Sequence = event.GetPreviousMovementSequence() + 7
+	}
+	b.payments[id], b.movements = event.GetPayment(), append(b.movements, next)
+	return next
 }
 
 func accountState(name string) typev1.AccountState {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -9,9 +10,9 @@ import (
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 )
 
-// Transaction is the state of one purchase, or of a refund without one. Amounts are in minor units.
+// Transaction is the state of one purchase, of a refund without one, or of a payment. Amounts are in minor units.
 type Transaction struct {
-	// ID is the transaction's id, CardID the card that was used, if one was named.
+	// ID is the transaction's id, of a payment the payment's; CardID is the card that was used, if one was named.
 	ID, CardID string
 	// Merchant as far as a message told.
 	Merchant *typev1.Merchant
@@ -19,7 +20,9 @@ type Transaction struct {
 	OpenedAt time.Time
 	// Authorized, Held, Cleared, Refunded, Reversed and Expired are sums; Held is what is held now.
 	Authorized, Held, Cleared, Refunded, Reversed, Expired int64
-	// ExpiresAt is when the hold comes due; zero when nothing was ever held.
+	// Paid is what was paid where it is a payment, else 0; Returned is what of it came back, Withheld what of it cannot be spent yet.
+	Paid, Returned, Withheld int64
+	// ExpiresAt is when the hold, or the withholding, comes due; zero when there never was one.
 	ExpiresAt time.Time
 	// Expiries counts how often a hold of it expired.
 	Expiries int32
@@ -46,6 +49,7 @@ func transactionOf(r *eventsv1.TransactionRecord, sequence uint64) *Transaction 
 		Authorized: r.GetAuthorized(), Held: r.GetHeld(), Cleared: r.GetCleared(), Refunded: r.GetRefunded(),
 		Reversed: r.GetReversed(), Expired: r.GetExpired(), Expiries: r.GetExpiries(),
 		Authorization: r.GetAuthorizationOutcome(), FinalPresented: r.GetFinalPresented(),
+		Paid: r.GetPaid(), Returned: r.GetReturned(), Withheld: r.GetWithheld(),
 		first: r.GetFirstSequence(), last: sequence, authorization: r.GetAuthorizationSequence(),
 	}
 	if r.GetExpiresAt() != nil {
@@ -67,6 +71,7 @@ func (t *Transaction) record() *eventsv1.TransactionRecord {
 		FirstSequence: t.first, PreviousSequence: t.last, AuthorizationSequence: t.authorization,
 		Authorized: t.Authorized, Held: t.Held, Cleared: t.Cleared, Refunded: t.Refunded, Reversed: t.Reversed, Expired: t.Expired,
 		Expiries: t.Expiries, AuthorizationOutcome: t.Authorization, FinalPresented: t.FinalPresented,
+		Paid: t.Paid, Returned: t.Returned, Withheld: t.Withheld,
 	}
 	if !t.ExpiresAt.IsZero() {
 		r.ExpiresAt = timestamppb.New(t.ExpiresAt)
@@ -77,24 +82,56 @@ func (t *Transaction) record() *eventsv1.TransactionRecord {
 // FirstSequence returns the sequence of its first event.
 func (t *Transaction) FirstSequence() uint64 { return t.first }
 
+// key names the transaction among all of the account: payments have a space of names of their own.
+func (t *Transaction) key() string {
+	if t.payment() {
+		return PaymentKey(t.ID)
+	}
+	return t.ID
+}
+
+// payment says whether it is a payment.
+func (t *Transaction) payment() bool { return t.Paid != 0 }
+
+// open says whether something is held or withheld.
+func (t *Transaction) open() bool { return t.Held > 0 || t.Withheld > 0 }
+
+// check panics when the amounts contradict each other.
+func (t *Transaction) check() {
+	if t.Held < 0 || t.Withheld < 0 {
+		panic(fmt.Sprintf("transaction %s holds %d, withholds %d", t.key(), t.Held, t.Withheld))
+	}
+	if t.Paid < 0 || t.Returned < 0 || t.Withheld > t.Paid-t.Returned {
+		panic(fmt.Sprintf("transaction %s withholds %d of %d paid, of which %d came back", t.key(), t.Withheld, t.Paid, t.Returned))
+	}
+	if t.payment() && t.Held != 0 {
+		panic(fmt.Sprintf("transaction %s holds %d, and is a payment", t.key(), t.Held))
+	}
+}
+
 // granted says whether it has an authorization that was granted.
 func (t *Transaction) granted() bool {
 	return t.Authorization == typev1.Outcome_OUTCOME_APPROVED || t.Authorization == typev1.Outcome_OUTCOME_PARTIALLY_APPROVED
 }
 
-// dueBy says whether its hold has come due at a time.
-func (t *Transaction) dueBy(at time.Time) bool { return t.Held > 0 && !t.ExpiresAt.After(at) }
+// dueBy says whether its hold or withholding has come due at a time.
+func (t *Transaction) dueBy(at time.Time) bool { return t.open() && !t.ExpiresAt.After(at) }
 
-// At returns the transaction at a time not before its last event: a hold that is due by then has expired.
+// At returns the transaction at a time not before its last event: a hold that is due by then has expired, a withholding has ended.
 func (t *Transaction) At(at time.Time) *Transaction {
 	then := *t
 	if then.dueBy(at) {
-		then.expire()
+		then.comeDue()
 	}
 	return &then
 }
 
-func (t *Transaction) expire() {
+// comeDue ends its hold, or its withholding, as time does.
+func (t *Transaction) comeDue() {
+	if t.payment() {
+		t.Withheld = 0
+		return
+	}
 	t.Expired += t.Held
 	t.Held = 0
 	t.Expiries++
