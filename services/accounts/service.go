@@ -10,10 +10,12 @@ import (
 	"google.golang.org/grpc"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	"github.com/cardlog/cardlog/services/accounts/account"
 	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/failure"
+	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/internal/vault"
 )
 
@@ -39,6 +41,8 @@ type Options struct {
 	Logger *slog.Logger
 	// OnHealth hears whether the service serves.
 	OnHealth func(serving bool)
+	// Journal hears of every durable event. Optional.
+	Journal engine.Journal[*eventsv1.AccountEvent]
 }
 
 // Service keeps accounts and cards.
@@ -69,7 +73,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 	s := &Service{keys: keys, options: options}
 	s.engine = engine.New(stream, engine.Options[*account.Account, account.Command, *accountEvent, account.View]{
 		Domain: newDomain, Subject: Subject, Source: "/cardlog/accounts",
-		Clock: options.Clock, Logger: options.Logger, OnHealth: options.OnHealth,
+		Clock: options.Clock, Logger: options.Logger, OnHealth: options.OnHealth, Journal: options.Journal,
 	})
 	return s, nil
 }
@@ -102,11 +106,13 @@ func (s *Service) serving() error {
 // Ready is closed when the service has recovered.
 func (s *Service) Ready() <-chan struct{} { return s.engine.Ready() }
 
-// Stream is the stream ACCOUNTS, for whoever follows it in this process.
-func (s *Service) Stream() *eventlog.Stream { return s.engine.Stream() }
-
-// LastSequence returns the sequence of an account's newest durable event; 0 when there is no such account.
-func (s *Service) LastSequence(accountID string) uint64 {
-	view, _ := s.engine.View(accountID)
-	return view.Sequence
+// Upstream is ACCOUNTS, for whoever follows it in this process.
+func (s *Service) Upstream() follower.Upstream {
+	return follower.Local(s.engine.Stream(), s.engine.Ready(), func(accountID string) uint64 {
+		view, _ := s.engine.View(accountID)
+		return view.Sequence
+	})
 }
+
+// Stream is the stream ACCOUNTS.
+func (s *Service) Stream() *eventlog.Stream { return s.engine.Stream() }

@@ -1,0 +1,224 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/internal/failure"
+	"github.com/cardlog/cardlog/services/internal/follower"
+	"github.com/cardlog/cardlog/services/payments/payment"
+)
+
+// followerName is the name of this service's durable consumers.
+const followerName = "payments"
+
+// inFlightBound is how many events a consumer may hand out beyond the last one acknowledged.
+const inFlightBound = 1024
+
+// catchUpBound is how long a call waits for what was stored before it came.
+const catchUpBound = 500 * time.Millisecond
+
+// table is what is known of accounts from one stream: the newest fact of each. Many may read it, one goroutine writes it.
+type table[T any] struct {
+	mu   sync.RWMutex
+	rows map[string]T
+}
+
+func newTable[T any]() *table[T] { return &table[T]{rows: map[string]T{}} }
+
+func (t *table[T]) get(accountID string) (row T, known bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	row, known = t.rows[accountID]
+	return row, known
+}
+
+func (t *table[T]) set(accountID string, row T) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows[accountID] = row
+}
+
+// accountRow is an account as ACCOUNTS tells it.
+type accountRow struct {
+	sequence          uint64
+	state             typev1.AccountState
+	currency, profile string
+}
+
+// ledgerRow is what is owed on an account as the ledger tells it.
+type ledgerRow struct {
+	sequence uint64
+	owed     int64  // posted + pending
+	posted   uint64 // the newest movement of PAYMENTS that is in it
+}
+
+type (
+	accountsFollower = follower.Follower[*table[accountRow]]
+	ledgerFollower   = follower.Follower[*table[ledgerRow]]
+)
+
+var errUndecodable = errors.New("it cannot be decoded")
+
+func (s *Service) followAccounts() *accountsFollower {
+	return follower.New(follower.Options[*table[accountRow]]{
+		Name: followerName, Upstream: s.options.Accounts, InFlight: inFlightBound, Logger: s.options.Logger,
+		NewView: newTable[accountRow],
+		Fold: func(known *table[accountRow], m eventlog.Message) error {
+			event := &eventsv1.AccountEvent{}
+			if proto.Unmarshal(m.Data, event) != nil {
+				return errUndecodable
+			}
+			account := event.GetAccount()
+			known.set(event.GetEnvelope().GetAccountId(), accountRow{sequence: m.Sequence, state: account.GetState(),
+				currency: account.GetCreditLimit().GetCurrencyCode(), profile: account.GetRulesProfile()})
+			return nil
+		},
+		OnServing: s.parts.Add(),
+	})
+}
+
+// openLedger makes the followers of the ledger.
+func (s *Service) openLedger(shards []follower.Upstream) []*ledgerFollower {
+	followers := make([]*ledgerFollower, len(shards))
+	for i, shard := range shards {
+		followers[i] = follower.New(follower.Options[*table[ledgerRow]]{
+			Name: followerName, Upstream: shard, InFlight: inFlightBound, Logger: s.options.Logger,
+			NewView: newTable[ledgerRow], Fold: foldLedger, OnServing: s.parts.Add(),
+		})
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ledger = followers
+	return followers
+}
+
+// foldLedger takes a ledger event in.
+func foldLedger(known *table[ledgerRow], m eventlog.Message) error {
+	event := &eventsv1.LedgerEvent{}
+	if proto.Unmarshal(m.Data, event) != nil {
+		return errUndecodable
+	}
+	account := event.GetEnvelope().GetAccountId()
+	row, _ := known.get(account)
+	row.sequence, row.owed = m.Sequence, event.GetBalances().GetPosted()+event.GetBalances().GetPending()
+	row.posted = max(row.posted, event.GetPaymentPosted().GetPaymentsSequence(), event.GetPaymentReturned().GetPaymentsSequence(),
+		event.GetWithholdingEnded().GetPaymentsSequence())
+	known.set(account, row)
+	return nil
+}
+
+// ledgerOf returns the follower of the shard of an account; nil while there is no ledger.
+func (s *Service) ledgerOf(accountID string) *ledgerFollower {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ledger) == 0 {
+		return nil
+	}
+	return s.ledger[s.options.ShardOf(accountID, len(s.ledger))]
+}
+
+// standing returns what is known of an account. Where accounts and transactions run in this process, that is at least what was durable when the call came.
+func (s *Service) standing(ctx context.Context, accountID string) (payment.Standing, error) {
+	if err := s.serving(); err != nil {
+		return payment.Standing{}, err
+	}
+	account, err := s.account(ctx, accountID)
+	if err != nil {
+		return payment.Standing{}, err
+	}
+	standing := payment.Standing{Currency: account.currency, State: account.state, Profile: account.profile}
+	ledger := s.ledgerOf(accountID)
+	if ledger == nil {
+		return standing, nil
+	}
+	row, err := newest(ctx, ledger, accountID, func(row ledgerRow) uint64 { return row.sequence })
+	if err != nil {
+		return payment.Standing{}, err
+	}
+	standing.Owed, standing.LedgerSequence, standing.PostedSequence = row.owed, row.sequence, row.posted
+	return standing, nil
+}
+
+// account returns an account as ACCOUNTS tells it. One that is not known is waited for until everything is followed that was stored when the call came.
+func (s *Service) account(ctx context.Context, accountID string) (accountRow, error) {
+	row, err := newest(ctx, s.accounts, accountID, func(row accountRow) uint64 { return row.sequence })
+	if err != nil || row.sequence != 0 {
+		return row, err
+	}
+	if stream := s.accounts.Stream(); stream != nil {
+		end, err := stream.End(ctx)
+		if err != nil {
+			return row, errBehind
+		}
+		err = catchUp(ctx, s.accounts, func() bool {
+			row, _ = s.accounts.View().get(accountID)
+			return row.sequence != 0 || s.accounts.Position() >= end
+		})
+		if err != nil {
+			return row, err
+		}
+	}
+	if row.sequence == 0 {
+		return row, failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", accountID)
+	}
+	return row, nil
+}
+
+// newest returns an account's row in a follower's table, waiting for the account's newest event where its sequence is known.
+func newest[T any](ctx context.Context, f *follower.Follower[*table[T]], accountID string, sequence func(T) uint64) (row T, err error) {
+	wanted := f.Newest(accountID)
+	err = catchUp(ctx, f, func() bool {
+		row, _ = f.View().get(accountID)
+		return sequence(row) >= wanted
+	})
+	return row, err
+}
+
+var errBehind = failure.New(failure.Unavailable, "CATCHING_UP", "the service has not caught up with the account yet; try again with the same id")
+
+// catchUp waits a bounded time until a follower is there.
+func catchUp[V any](ctx context.Context, f *follower.Follower[V], there func() bool) error {
+	caughtUp, err := f.CatchUp(ctx, catchUpBound, there)
+	if err == nil && !caughtUp {
+		err = errBehind
+	}
+	return err
+}
+
+// Followers returns how far the service has followed what others write.
+func (s *Service) Followers(ctx context.Context) []follower.Status {
+	statuses := []follower.Status{s.accounts.Status(ctx)}
+	for _, shard := range s.ledgerFollowers() {
+		statuses = append(statuses, shard.Status(ctx))
+	}
+	return statuses
+}
+
+func (s *Service) ledgerFollowers() []*ledgerFollower {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ledger
+}
+
+// RebuildOwed makes the view of accounts, and of what is owed on them, again from the log, and returns how many events it is made of.
+func (s *Service) RebuildOwed(ctx context.Context) (events uint64, err error) {
+	if events, err = s.accounts.Rebuild(ctx); err != nil {
+		return 0, err
+	}
+	for _, shard := range s.ledgerFollowers() {
+		read, err := shard.Rebuild(ctx)
+		if err != nil {
+			return 0, err
+		}
+		events += read
+	}
+	return events, nil
+}
