@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -39,20 +40,35 @@ func (e *callError) Error() string {
 // GRPCStatus lets package status find the code.
 func (e *callError) GRPCStatus() *status.Status { return e.status }
 
-// call sends a request, again and again while the server says that it cannot answer now, and records how long that took.
-// Repeating is safe because every request carries the id that it is idempotent by.
-// The error is a *callError, or the context's cause if it ended.
+// call sends a request as keepAsking does, and records how long that took.
 func call[Request, Response any](
 	ctx context.Context, p *player, name string,
 	rpc func(context.Context, Request, ...grpc.CallOption) (Response, error), request Request,
 ) (Response, error) {
 	started := time.Now()
-	giveUp := started.Add(callBudget)
+	response, err := keepAsking(ctx, name, rpc, request)
+	if failure := (*callError)(nil); err == nil || errors.As(err, &failure) {
+		p.observe(name, time.Since(started))
+		p.listen(err)
+	}
+	return response, err
+}
+
+// keepAsking sends a request, again and again while the server says that it cannot answer now.
+// Repeating is safe because every request carries the id that it is idempotent by.
+// The error is a *callError, or the context's cause if it ended.
+func keepAsking[Request, Response any](
+	ctx context.Context, name string, rpc func(context.Context, Request, ...grpc.CallOption) (Response, error), request Request,
+) (Response, error) {
+	giveUp := time.Now().Add(callBudget)
 	for attempt := 0; ; attempt++ {
 		attemptContext, cancel := context.WithDeadline(ctx, earlier(time.Now().Add(attemptDeadline), giveUp))
 		response, err := rpc(attemptContext, request)
 		cancel()
-		if err != nil && ctx.Err() != nil {
+		if err == nil {
+			return response, nil
+		}
+		if ctx.Err() != nil {
 			return response, context.Cause(ctx)
 		}
 		if isRetryable(err) {
@@ -64,12 +80,7 @@ func call[Request, Response any](
 				continue
 			}
 		}
-		p.observe(name, time.Since(started))
-		p.listen(err)
-		if err != nil {
-			return response, &callError{call: name, status: status.Convert(err)}
-		}
-		return response, nil
+		return response, &callError{call: name, status: status.Convert(err)}
 	}
 }
 

@@ -60,6 +60,14 @@ type Row struct {
 // identical rows came before it, not from its place: it stays the same when other rows are added around it.
 func (r Row) ID() string { return "row-" + hex.EncodeToString(r.key[:]) }
 
+// paymentMerchant begins the merchant's name of a row below zero that is a payment of what is owed.
+const paymentMerchant = "direct debit payment"
+
+// IsPayment says that the row is a payment of what is owed. The other rows below zero are refunds.
+func (r Row) IsPayment() bool {
+	return r.Amount < 0 && strings.HasPrefix(strings.ToLower(strings.TrimSpace(r.Merchant)), paymentMerchant)
+}
+
 // RowError says why a line of the file is not played.
 // The reason never quotes the line, for a malformed file may carry whole card numbers.
 type RowError struct {

@@ -213,3 +213,24 @@ func TestDemoMonth(t *testing.T) {
 		t.Errorf("got %s on %d cards, want GBP 490,640.13 on 699", FormatMinor(sum, "GBP"), len(cards))
 	}
 }
+
+func TestIsPayment(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		merchant string
+		amount   int64
+		want     bool
+	}{
+		{"direct debit payment than", -1, true},
+		{"direct debit payment", -1, true},
+		{"  DIRECT Debit payment - thank you", -1, true},
+		{"direct debit payment than", 1, false},
+		{"direct debit", -1, false},
+		{"a direct debit payment", -1, false},
+		{"amazon uk retail", -1, false},
+	} {
+		if got := (Row{Merchant: test.merchant, Amount: test.amount}).IsPayment(); got != test.want {
+			t.Errorf("%q, %d: got %v, want %v", test.merchant, test.amount, got, test.want)
+		}
+	}
+}

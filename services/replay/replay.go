@@ -1,9 +1,10 @@
 // Package replay plays a purchase-card file against a running cardlog, as a gRPC client that knows nothing but the contract.
 //
 // Each card_last4 of the file is one account, acct-<last4>, with one card, card-<last4>. A row above zero is authorized and
-// then presented; a row below zero is refunded. Every command's id is derived from its row's content, so a file may be played
-// again, also after rows were added to it, and nothing that was played before moves again. In the end every account's posted
-// balance is held against the sum of its rows.
+// then presented; a row below zero is a payment where its merchant begins "direct debit payment", else it is refunded. Every
+// command's id is derived from its row's content, so a file may be played again, also after rows were added to it, and nothing
+// that was played before moves again. In the end every account's posted balance is held against the sum of its rows; a payment
+// is in it a moment after its answer, and that is waited for.
 //
 // The sums hold for accounts that nothing but this file was played on.
 package replay
@@ -21,12 +22,14 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/time/rate"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	paymentsv1 "github.com/cardlog/cardlog/gen/cardlog/payments/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 )
@@ -41,10 +44,17 @@ const (
 	// MaxListed bounds each list of lines in a Report. The counts beside the lists are always complete.
 	MaxListed = 100
 
+	// DefaultRulesProfile is the rules profile of the accounts where Options do not say. It takes payments of any amount and reviews none.
+	DefaultRulesProfile = "replay"
+
 	// leastCreditLimit is the least that the default credit limit is, in minor units.
 	leastCreditLimit = 1000_00
 	// progressInterval is the least time between two calls of Options.Progress.
 	progressInterval = 100 * time.Millisecond
+	// followBound bounds how long a posted balance may take to contain an account's payments.
+	followBound = 10 * time.Second
+	// followFirst is the first wait between two looks at such a balance; it doubles with each one.
+	followFirst = 50 * time.Millisecond
 )
 
 // Options say how a file is played. The zero value works.
@@ -54,11 +64,16 @@ type Options struct {
 	// CreditLimit is every account's limit in minor units. 0 gives each account what lets all its rows through:
 	// the sum of its rows above zero, at least 1,000.00.
 	CreditLimit int64
+	// RulesProfile is the rules profile that accounts are opened with; empty is DefaultRulesProfile. An account that is open already keeps its own.
+	RulesProfile string
 	// Pace is the most rows per second; 0 is full speed.
 	Pace float64
 	// Progress, if set, is told how many of the rows to be played are done: at most every 100 ms, and once when
 	// playing has ended. It is never called twice at the same time.
 	Progress func(done, total int)
+
+	// presented, if set, is told of each row that was presented, by several workers at a time.
+	presented func(a *account, row Row)
 }
 
 func (o Options) check() error {
@@ -80,15 +95,18 @@ func (o Options) check() error {
 // UNAVAILABLE and RESOURCE_EXHAUSTED are retried for 30 s, waiting as long as the server asks for; a row that ends with
 // any other error is counted in the report, and the rest goes on. So are broken rows.
 //
-// The error says that the file cannot be read, that the options are wrong, that ctx has ended, or that the server has
-// stopped answering. In the last two cases the report comes with it and holds what was done until then, without control
-// totals. Playing the same file again continues.
+// The error says that the file cannot be read, that the options are wrong, that the server does not know the rules profile,
+// that ctx has ended, or that the server has stopped answering. In the last three cases the report comes with it and holds
+// what was done until then, without control totals. Playing the same file again continues.
 func Run(ctx context.Context, conn grpc.ClientConnInterface, file io.Reader, options Options) (*Report, error) {
 	if err := options.check(); err != nil {
 		return nil, err
 	}
 	if options.Concurrency == 0 {
 		options.Concurrency = DefaultConcurrency
+	}
+	if options.RulesProfile == "" {
+		options.RulesProfile = DefaultRulesProfile
 	}
 	started := time.Now()
 	report := newReport()
@@ -100,6 +118,7 @@ func Run(ctx context.Context, conn grpc.ClientConnInterface, file io.Reader, opt
 	defer stop(nil)
 	p := &player{
 		accounts:     accountsv1.NewAccountsServiceClient(conn),
+		payments:     paymentsv1.NewPaymentsServiceClient(conn),
 		transactions: transactionsv1.NewTransactionsServiceClient(conn),
 		options:      options,
 		stop:         stop,
@@ -134,8 +153,10 @@ type account struct {
 	next int
 	// broken is why it could not be opened.
 	broken error
-	// posted is the sum of what was presented and refunded: what its posted balance must be.
+	// posted is the sum of what was presented, refunded and paid: what its posted balance must be.
 	posted int64
+	// paid is how many of its payments were taken.
+	paid int
 	// failed is how many of its rows failed.
 	failed int
 }
@@ -206,6 +227,7 @@ func (r contextReader) Read(buffer []byte) (int, error) {
 // player is one run.
 type player struct {
 	accounts     accountsv1.AccountsServiceClient
+	payments     paymentsv1.PaymentsServiceClient
 	transactions transactionsv1.TransactionsServiceClient
 	options      Options
 	pace         *rate.Limiter
@@ -252,8 +274,12 @@ func (p *player) open(ctx context.Context, a *account) {
 	opened, err := call(ctx, p, "OpenAccount", p.accounts.OpenAccount, &accountsv1.OpenAccountRequest{
 		AccountId:   a.id,
 		Holder:      &accountsv1.Holder{FullName: "Cardholder " + a.lastFour, Address: &accountsv1.Address{CountryCode: "GB"}},
-		CreditLimit: money(limit, a.currency),
+		CreditLimit: money(limit, a.currency), RulesProfile: p.options.RulesProfile,
 	})
+	if blames(err, "rules_profile") {
+		// It would be the same for every account.
+		p.stop(fmt.Errorf("the server has no rules profile %q; name one that it has with --rules-profile, such as default (%w)", p.options.RulesProfile, err))
+	}
 	// A duplicate was opened with this limit, and may have been given another one since.
 	if status.Code(err) == codes.AlreadyExists || opened.GetDuplicate() {
 		err = p.setLimit(ctx, a, limit)
@@ -265,6 +291,19 @@ func (p *player) open(ctx context.Context, a *account) {
 		})
 	}
 	a.broken = err
+}
+
+// blames says that a request was refused for one of its fields.
+func blames(err error, field string) bool {
+	for _, detail := range status.Convert(err).Details() {
+		request, _ := detail.(*errdetails.BadRequest)
+		for _, violation := range request.GetFieldViolations() {
+			if violation.GetField() == field {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (p *player) setLimit(ctx context.Context, a *account, limit int64) error {
@@ -388,6 +427,8 @@ func (p *player) playRow(ctx context.Context, a *account, row Row) {
 		err = a.broken
 	case row.Amount > 0:
 		err = p.purchase(ctx, a, row)
+	case row.IsPayment():
+		err = p.pay(ctx, a, row)
 	default:
 		err = p.refund(ctx, a, row)
 	}
@@ -442,6 +483,9 @@ func (p *player) purchase(ctx context.Context, a *account, row Row) error {
 	}
 	a.posted += amount
 	p.update(func(r *Report) { r.addPresented(amount, row.Currency, presented.GetDecision()) })
+	if p.options.presented != nil {
+		p.options.presented(a, row)
+	}
 	return nil
 }
 
@@ -464,16 +508,48 @@ func (p *player) refund(ctx context.Context, a *account, row Row) error {
 	return nil
 }
 
-// checkBalance holds the account's posted balance against the sum of its rows.
-func (p *player) checkBalance(ctx context.Context, a *account) {
-	response, err := call(ctx, p, "GetBalance", p.transactions.GetBalance, &transactionsv1.GetBalanceRequest{
-		Account: &transactionsv1.GetBalanceRequest_AccountId{AccountId: a.id},
+// pay submits a row below zero as a payment of what is owed. One that is held or rejected moves nothing.
+func (p *player) pay(ctx context.Context, a *account, row Row) error {
+	answer, err := call(ctx, p, "SubmitPayment", p.payments.SubmitPayment, &paymentsv1.SubmitPaymentRequest{
+		AccountId: a.id,
+		PaymentId: row.ID(),
+		Amount:    money(-row.Amount, row.Currency),
+		Source:    &paymentsv1.Source{Type: typev1.PaymentSourceType_PAYMENT_SOURCE_TYPE_CHECKING, SourceId: "direct-debit"},
 	})
-	if ctx.Err() != nil {
-		return
+	if err != nil {
+		return err
 	}
-	posted := response.GetBalances().GetPosted().GetMinorUnits()
-	p.update(func(r *Report) { r.ControlTotals.add(a, posted, err) })
+	if answer.GetPayment().GetStatus() != typev1.PaymentStatus_PAYMENT_STATUS_SUBMITTED {
+		p.update(func(r *Report) { r.addUnpaid(answer) })
+		return nil
+	}
+	a.posted += row.Amount
+	a.paid++
+	p.update(func(r *Report) { r.addPaid(-row.Amount, row.Currency, answer) })
+	return nil
+}
+
+// checkBalance holds the account's posted balance against the sum of its rows. Payments reach it by following, so they are waited for.
+func (p *player) checkBalance(ctx context.Context, a *account) {
+	giveUp := time.Now()
+	if a.paid > 0 {
+		giveUp = giveUp.Add(followBound)
+	}
+	for wait := followFirst; ; wait *= 2 {
+		response, err := call(ctx, p, "GetBalance", p.transactions.GetBalance, &transactionsv1.GetBalanceRequest{
+			Account: &transactionsv1.GetBalanceRequest_AccountId{AccountId: a.id},
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		posted, left := response.GetBalances().GetPosted().GetMinorUnits(), time.Until(giveUp)
+		if err != nil || posted == a.posted || left <= 0 {
+			p.update(func(r *Report) { r.ControlTotals.add(a, posted, err) })
+			return
+		}
+		// Its error is the context's end, which the next call finds too.
+		_ = sleep(ctx, min(wait, left))
+	}
 }
 
 // hasPosted says that a presentment or refund has entered the posted balance.

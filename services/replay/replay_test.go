@@ -18,9 +18,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	paymentsv1 "github.com/cardlog/cardlog/gen/cardlog/payments/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 )
@@ -30,10 +32,16 @@ import (
 type fakeCardlog struct {
 	// refuse, if set, may answer a call with an error in its stead.
 	refuse func(ctx context.Context, request proto.Message) error
+	// review, if set, decides a payment.
+	review func(request *paymentsv1.SubmitPaymentRequest) typev1.PaymentStatus
+	// lag is after what time a payment is in the posted balance.
+	lag time.Duration
 
 	mu       sync.Mutex
 	accounts map[string]*accountsv1.Account
+	holders  map[string]string // account ids by card id
 	posted   map[string]int64
+	payments map[string]*paymentsv1.Payment
 	requests map[string]proto.Message
 	answers  map[string]proto.Message
 	// calls are all calls that were let through, as "Present 1234 5.00".
@@ -43,7 +51,9 @@ type fakeCardlog struct {
 func newFakeCardlog() *fakeCardlog {
 	return &fakeCardlog{
 		accounts: make(map[string]*accountsv1.Account),
+		holders:  make(map[string]string),
 		posted:   make(map[string]int64),
+		payments: make(map[string]*paymentsv1.Payment),
 		requests: make(map[string]proto.Message),
 		answers:  make(map[string]proto.Message),
 	}
@@ -74,7 +84,9 @@ func (f *fakeCardlog) answer(call string, request proto.Message) (proto.Message,
 	switch r := request.(type) {
 	case *accountsv1.OpenAccountRequest:
 		return f.once(call, r.GetAccountId(), r, func() proto.Message {
-			f.accounts[r.GetAccountId()] = &accountsv1.Account{AccountId: r.GetAccountId(), CreditLimit: r.GetCreditLimit(), Sequence: 1}
+			f.accounts[r.GetAccountId()] = &accountsv1.Account{
+				AccountId: r.GetAccountId(), CreditLimit: r.GetCreditLimit(), RulesProfile: r.GetRulesProfile(), Sequence: 1,
+			}
 			return &accountsv1.OpenAccountResponse{}
 		})
 	case *accountsv1.UpdateCreditLimitRequest:
@@ -86,11 +98,14 @@ func (f *fakeCardlog) answer(call string, request proto.Message) (proto.Message,
 	case *accountsv1.GetAccountRequest:
 		return &accountsv1.GetAccountResponse{Account: f.accounts[r.GetAccountId()]}, nil
 	case *accountsv1.IssueCardRequest:
-		return f.once(call, r.GetCardId(), r, func() proto.Message { return &accountsv1.IssueCardResponse{CardNumber: "4111111111111111"} })
+		return f.once(call, r.GetCardId(), r, func() proto.Message {
+			f.holders[r.GetCardId()] = r.GetAccountId()
+			return &accountsv1.IssueCardResponse{CardNumber: "4111111111111111"}
+		})
 	case *transactionsv1.AuthorizeRequest:
 		return f.once(call, r.GetTransactionId(), r, func() proto.Message {
 			decision := f.decide(call, r.GetCardId(), r.GetAmount(), 0)
-			account := "acct-" + r.GetCardId()[len("card-"):]
+			account := f.holders[r.GetCardId()]
 			if f.posted[account]+r.GetAmount().GetMinorUnits() > f.accounts[account].GetCreditLimit().GetMinorUnits() {
 				decision.Outcome = typev1.Outcome_OUTCOME_DECLINED
 				decision.DeclineReason = typev1.DeclineReason_DECLINE_REASON_INSUFFICIENT_CREDIT
@@ -109,14 +124,75 @@ func (f *fakeCardlog) answer(call string, request proto.Message) (proto.Message,
 	case *transactionsv1.GetBalanceRequest:
 		return &transactionsv1.GetBalanceResponse{Balances: &transactionsv1.Balances{Posted: money(f.posted[r.GetAccountId()], "GBP")}}, nil
 	}
+	return f.answerPayment(call, request)
+}
+
+func (f *fakeCardlog) answerPayment(call string, request proto.Message) (proto.Message, error) {
+	key := func(r interface {
+		GetAccountId() string
+		GetPaymentId() string
+	}) string {
+		return r.GetAccountId() + " " + r.GetPaymentId()
+	}
+	switch r := request.(type) {
+	case *paymentsv1.SubmitPaymentRequest:
+		return f.once(call, key(r), r, func() proto.Message {
+			payment := &paymentsv1.Payment{PaymentId: r.GetPaymentId(), AccountId: r.GetAccountId(), Amount: r.GetAmount(), Status: submitted}
+			if f.review != nil {
+				payment.Status = f.review(r)
+			}
+			switch payment.GetStatus() {
+			case typev1.PaymentStatus_PAYMENT_STATUS_HELD:
+				payment.HoldReasons = []typev1.HoldReason{typev1.HoldReason_HOLD_REASON_RECENT_RETURN}
+			case typev1.PaymentStatus_PAYMENT_STATUS_REJECTED:
+				payment.RejectReason = typev1.PaymentRejectReason_PAYMENT_REJECT_REASON_MORE_THAN_OWED
+			default:
+			}
+			f.payments[key(r)] = payment
+			f.calls = append(f.calls, fmt.Sprintf("%s %s %s", call, strings.TrimPrefix(r.GetAccountId(), "acct-"), FormatMinor(r.GetAmount().GetMinorUnits(), "")))
+			if payment.GetStatus() == submitted {
+				f.post(r.GetAccountId(), -r.GetAmount().GetMinorUnits())
+			}
+			return &paymentsv1.SubmitPaymentResponse{Payment: proto.CloneOf(payment)}
+		})
+	case *paymentsv1.GetPaymentRequest:
+		return &paymentsv1.GetPaymentResponse{Payment: proto.CloneOf(f.payments[key(r)])}, nil
+	case *paymentsv1.ReturnPaymentRequest:
+		return f.once(call, r.GetRequestId(), r, func() proto.Message {
+			f.payments[key(r)].Status = typev1.PaymentStatus_PAYMENT_STATUS_RETURNED
+			f.post(r.GetAccountId(), f.payments[key(r)].GetAmount().GetMinorUnits())
+			return &paymentsv1.ReturnPaymentResponse{}
+		})
+	case *paymentsv1.ReleasePaymentRequest:
+		return f.once(call, r.GetRequestId(), r, func() proto.Message {
+			f.payments[key(r)].Status = submitted
+			f.post(r.GetAccountId(), -f.payments[key(r)].GetAmount().GetMinorUnits())
+			return &paymentsv1.ReleasePaymentResponse{}
+		})
+	}
 	return nil, status.Error(codes.Unimplemented, call)
+}
+
+const submitted = typev1.PaymentStatus_PAYMENT_STATUS_SUBMITTED
+
+// post moves a posted balance after the lag.
+func (f *fakeCardlog) post(accountID string, minor int64) {
+	if f.lag == 0 {
+		f.posted[accountID] += minor
+		return
+	}
+	time.AfterFunc(f.lag, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.posted[accountID] += minor
+	})
 }
 
 // decide logs a command and posts sign times its amount.
 func (f *fakeCardlog) decide(call, card string, amount *typev1.Money, sign int64) *transactionsv1.Decision {
 	lastFour := strings.TrimPrefix(card, "card-")
 	f.calls = append(f.calls, fmt.Sprintf("%s %s %s", call, lastFour, FormatMinor(amount.GetMinorUnits(), "")))
-	f.posted["acct-"+lastFour] += sign * amount.GetMinorUnits()
+	f.posted[f.holders[card]] += sign * amount.GetMinorUnits()
 	outcome := typev1.Outcome_OUTCOME_APPROVED
 	if sign != 0 {
 		outcome = typev1.Outcome_OUTCOME_RECORDED
@@ -136,20 +212,27 @@ func (f *fakeCardlog) once(call, id string, request proto.Message, act func() pr
 		return nil, status.Error(codes.AlreadyExists, "used for other content")
 	}
 	answer := proto.Clone(f.answers[key])
-	switch a := answer.(type) {
-	case *accountsv1.OpenAccountResponse:
-		a.Duplicate = true
-	case interface {
+	if decided, ok := answer.(interface {
 		GetDecision() *transactionsv1.Decision
-	}:
-		a.GetDecision().Duplicate = true
+	}); ok {
+		decided.GetDecision().Duplicate = true
+		return answer, nil
 	}
+	reflected := answer.ProtoReflect()
+	reflected.Set(reflected.Descriptor().Fields().ByName("duplicate"), protoreflect.ValueOfBool(true))
 	return answer, nil
 }
 
 // row is a line of a file.
-func row(lastFour, amount string) string {
-	return fmt.Sprintf("2015-03-02,%s,merchant,%s,GBP,%s,GBP,Food", lastFour, amount, amount)
+func row(lastFour, amount string) string { return rowOf("merchant", lastFour, amount) }
+
+// payment is a line of a file that pays what is owed.
+func payment(lastFour, amount string) string {
+	return rowOf("direct debit payment than", lastFour, amount)
+}
+
+func rowOf(merchant, lastFour, amount string) string {
+	return fmt.Sprintf("2015-03-02,%s,%s,%s,GBP,%s,GBP,Food", lastFour, merchant, amount, amount)
 }
 
 func TestRun(t *testing.T) {
@@ -182,6 +265,7 @@ func TestRun(t *testing.T) {
 		rows    []string
 		options Options
 		refuse  func(context.Context, proto.Message) error
+		review  func(*paymentsv1.SubmitPaymentRequest) typev1.PaymentStatus
 		change  func(*Report)
 	}{
 		"plays all rows":                {rows: rows, change: func(*Report) {}},
@@ -204,6 +288,19 @@ func TestRun(t *testing.T) {
 			r.BrokenRows = []*RowError{{Line: 2, Reason: "does not have 8 columns"}}
 			r.SkippedRows = []*RowError{{Line: 3, Reason: "amount is zero: nothing to post"}}
 		}},
+		"pays by direct debit": {rows: append([]string{payment("2222", "-3.00"), payment("2222", "4.00"), rowOf(" Direct Debit PAYMENT", "1111", "-1.00")}, rows...),
+			change: func(r *Report) { r.Rows, r.Approved, r.Presented, r.Paid = 7, 4, 4, 2 }},
+		"does not count on payments that were not taken": {
+			rows: append([]string{payment("1111", "-1.00"), payment("1111", "-3.00"), payment("2222", "-2.00")}, rows...),
+			review: func(r *paymentsv1.SubmitPaymentRequest) typev1.PaymentStatus {
+				return map[int64]typev1.PaymentStatus{
+					1_00: typev1.PaymentStatus_PAYMENT_STATUS_HELD, 2_00: typev1.PaymentStatus_PAYMENT_STATUS_REJECTED, 3_00: submitted,
+				}[r.GetAmount().GetMinorUnits()]
+			},
+			change: func(r *Report) {
+				r.Rows, r.Paid, r.Unpaid = 7, 1, 2
+				r.UnpaidByStatus = map[string]int{"HELD": 1, "REJECTED": 1}
+			}},
 		"plays a file without rows": {change: func(r *Report) { *r = Report{} }},
 	}
 	for name, test := range tests {
@@ -211,7 +308,7 @@ func TestRun(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cardlog := newFakeCardlog()
-				cardlog.refuse = test.refuse
+				cardlog.refuse, cardlog.review = test.refuse, test.review
 				got, err := Run(t.Context(), cardlog, strings.NewReader(lines(test.rows...)), test.options)
 				if err != nil {
 					t.Fatal(err)
@@ -319,6 +416,127 @@ func TestRunTellsOfDifference(t *testing.T) {
 	want := []Difference{{AccountID: "acct-1111", Currency: "GBP", ExpectedMinorUnits: 5_00, PostedMinorUnits: 8_00}}
 	if got := report.ControlTotals; got.Accounts != 2 || got.Exact != 1 || !slices.Equal(got.Differences, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestRunWaitsForPaymentsToBePosted(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		lag      time.Duration
+		rows     []string
+		exact    int
+		looks    int64
+		atLeast  time.Duration
+		atMost   time.Duration
+		posted   int64
+		reported int64
+	}{
+		"no lag":               {0, []string{payment("1111", "-5.00")}, 1, 1, 0, time.Second, 0, 0},
+		"a second":             {time.Second, []string{payment("1111", "-5.00")}, 1, 6, time.Second, 2 * time.Second, 0, 0},
+		"9.9 seconds":          {9900 * time.Millisecond, []string{payment("1111", "-5.00")}, 1, 9, 9900 * time.Millisecond, 11 * time.Second, 0, 0},
+		"too long":             {time.Minute, []string{payment("1111", "-5.00")}, 0, 9, 10 * time.Second, 11 * time.Second, 0, 0},
+		"a wrong balance":      {0, []string{payment("1111", "-5.00")}, 0, 9, 10 * time.Second, 11 * time.Second, 1_00, -4_00},
+		"not without payments": {0, []string{row("1111", "-5.00")}, 0, 1, 0, time.Second, 1_00, -4_00},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cardlog := newFakeCardlog()
+				cardlog.lag, cardlog.posted["acct-1111"] = test.lag, test.posted
+				report, err := Run(t.Context(), cardlog, strings.NewReader(lines(test.rows...)), Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				took := time.Duration(report.ElapsedSeconds * float64(time.Second))
+				if report.ControlTotals.Exact != test.exact || took < test.atLeast || took > test.atMost {
+					t.Errorf("%d exact after %v, want %d after %v to %v", report.ControlTotals.Exact, took, test.exact, test.atLeast, test.atMost)
+				}
+				for _, latency := range report.Latency {
+					if latency.Call == "GetBalance" && latency.Count != test.looks {
+						t.Errorf("looked %d times, want %d", latency.Count, test.looks)
+					}
+				}
+				if test.exact == 0 {
+					want := Difference{AccountID: "acct-1111", Currency: "GBP", ExpectedMinorUnits: -5_00, PostedMinorUnits: test.reported}
+					if got := report.ControlTotals.Differences[0]; got != want {
+						t.Errorf("got %+v, want %+v", got, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestRunSubmitsPaymentsByTheRow(t *testing.T) {
+	t.Parallel()
+	cardlog := newFakeCardlog()
+	file := lines(row("1111", "9.00"), payment("1111", "-5.00"), payment("1111", "-5.00"))
+	for i, wantDuplicates := range []int{0, 3} {
+		report, err := Run(t.Context(), cardlog, strings.NewReader(file), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Paid != 2 || report.Refunded != 0 || report.Duplicates != wantDuplicates || report.ControlTotals.Exact != 1 {
+			t.Errorf("run %d: got %+v", i, report)
+		}
+		if want := []Amount{{Currency: "GBP", PresentedMinorUnits: 9_00, PaidMinorUnits: 10_00}}; !slices.Equal(report.Amounts, want) {
+			t.Errorf("run %d: got amounts %+v, want %+v", i, report.Amounts, want)
+		}
+	}
+	if len(cardlog.payments) != 2 {
+		t.Fatalf("there are %d payments, want 2", len(cardlog.payments))
+	}
+	for _, request := range cardlog.requests {
+		r, ok := request.(*paymentsv1.SubmitPaymentRequest)
+		if !ok {
+			continue
+		}
+		source := r.GetSource()
+		if source.GetType() != typev1.PaymentSourceType_PAYMENT_SOURCE_TYPE_CHECKING || source.GetSourceId() != "direct-debit" ||
+			r.GetAccountId() != "acct-1111" || !strings.HasPrefix(r.GetPaymentId(), "row-") || r.GetAmount().GetMinorUnits() != 5_00 {
+			t.Errorf("submitted %v", r)
+		}
+	}
+}
+
+func TestRunNamesTheRulesProfile(t *testing.T) {
+	t.Parallel()
+	for named, want := range map[string]string{"": "replay", "default": "default"} {
+		cardlog := newFakeCardlog()
+		if _, err := Run(t.Context(), cardlog, strings.NewReader(lines(row("1111", "5.00"))), Options{RulesProfile: named}); err != nil {
+			t.Fatal(err)
+		}
+		if got := cardlog.accounts["acct-1111"].GetRulesProfile(); got != want {
+			t.Errorf("options say %q: opened with %q, want %q", named, got, want)
+		}
+	}
+}
+
+func TestRunSaysWhatToDoAboutAnUnknownRulesProfile(t *testing.T) {
+	t.Parallel()
+	for field, say := range map[string]string{"rules_profile": `no rules profile "replay"; name one that it has with --rules-profile`, "holder": ""} {
+		cardlog := newFakeCardlog()
+		cardlog.refuse = func(_ context.Context, request proto.Message) error {
+			if _, ok := request.(*accountsv1.OpenAccountRequest); !ok {
+				return nil
+			}
+			refused, err := status.New(codes.InvalidArgument, "bad").WithDetails(&errdetails.ErrorInfo{Reason: "INVALID_FIELD"},
+				&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: field}}})
+			if err != nil {
+				t.Error(err)
+			}
+			return refused.Err()
+		}
+		report, err := Run(t.Context(), cardlog, strings.NewReader(lines(row("1111", "5.00"), row("2222", "5.00"))), Options{})
+		switch {
+		case report == nil:
+			t.Errorf("%s: no report, %v", field, err)
+		case say == "" && (err != nil || report.Failed != 2):
+			t.Errorf("%s: got %d failed rows, %v, want 2", field, report.Failed, err)
+		case say != "" && (err == nil || !strings.Contains(err.Error(), say) || status.Code(err) != codes.InvalidArgument):
+			t.Errorf("%s: said %v", field, err)
+		}
 	}
 }
 

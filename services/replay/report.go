@@ -15,6 +15,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc/codes"
 
+	paymentsv1 "github.com/cardlog/cardlog/gen/cardlog/payments/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 )
 
@@ -28,7 +29,7 @@ const (
 )
 
 // Report says what became of a file. Unless the run was stopped,
-// rows = presented + declined + refunded + failed + skipped + broken.
+// rows = presented + declined + refunded + paid + unpaid + failed + skipped + broken.
 type Report struct {
 	// Rows is the lines of the file, without the header and blank lines.
 	Rows int `json:"rows"`
@@ -44,11 +45,17 @@ type Report struct {
 	DeclinedByReason map[string]int `json:"declined_by_reason"`
 	// Presented is the rows above zero that were posted.
 	Presented int `json:"presented"`
-	// Refunded is the rows below zero that were posted.
+	// Refunded is the rows below zero that were posted as refunds.
 	Refunded int `json:"refunded"`
-	// Duplicates is the rows, of those presented, refunded or declined, that the server had seen before.
+	// Paid is the rows below zero that were taken as payments.
+	Paid int `json:"paid"`
+	// Unpaid is the payments that were not taken, and moved nothing.
+	Unpaid int `json:"unpaid"`
+	// UnpaidByStatus is the same by status: HELD or REJECTED.
+	UnpaidByStatus map[string]int `json:"unpaid_by_status"`
+	// Duplicates is the rows, of those presented, declined, refunded, paid or unpaid, that the server had seen before.
 	Duplicates int `json:"duplicates"`
-	// Amounts is what was presented and refunded, by currency.
+	// Amounts is what was presented, refunded and paid, by currency.
 	Amounts []Amount `json:"amounts"`
 
 	// Skipped is the well-formed rows that have nothing to play, and SkippedRows the first MaxListed of them.
@@ -74,11 +81,12 @@ type Report struct {
 	ControlTotals ControlTotals `json:"control_totals"`
 }
 
-// Amount is what was posted in one currency, in minor units. Both are above zero.
+// Amount is what was posted in one currency, in minor units. None is below zero.
 type Amount struct {
 	Currency            string `json:"currency"`
 	PresentedMinorUnits int64  `json:"presented_minor_units"`
 	RefundedMinorUnits  int64  `json:"refunded_minor_units"`
+	PaidMinorUnits      int64  `json:"paid_minor_units"`
 }
 
 // FailedRow is a row that ended with an error.
@@ -107,7 +115,7 @@ type Latency struct {
 type ControlTotals struct {
 	// Accounts is how many accounts were checked; 0 when the run was stopped.
 	Accounts int `json:"accounts"`
-	// Exact is how many have the posted balance that their rows sum to. Rows that were declined, or failed, do not count.
+	// Exact is how many have the posted balance that their rows sum to. Rows that were declined, not paid, or failed, do not count.
 	Exact int `json:"exact"`
 	// Differences are the others, by account id.
 	Differences []Difference `json:"differences"`
@@ -129,6 +137,7 @@ type Difference struct {
 func newReport() *Report {
 	return &Report{
 		DeclinedByReason: make(map[string]int),
+		UnpaidByStatus:   make(map[string]int),
 		Amounts:          []Amount{},
 		SkippedRows:      []*RowError{},
 		BrokenRows:       []*RowError{},
@@ -161,23 +170,35 @@ func (r *Report) addFailed(line int, failure *callError) {
 func (r *Report) addDeclined(decision *transactionsv1.Decision) {
 	r.Declined++
 	r.DeclinedByReason[strings.TrimPrefix(decision.GetDeclineReason().String(), "DECLINE_REASON_")]++
-	r.addDuplicate(decision)
+	r.addDuplicate(decision.GetDuplicate())
 }
 
 func (r *Report) addPresented(minor int64, currency string, decision *transactionsv1.Decision) {
 	r.Presented++
 	r.amount(currency).PresentedMinorUnits += minor
-	r.addDuplicate(decision)
+	r.addDuplicate(decision.GetDuplicate())
 }
 
 func (r *Report) addRefunded(minor int64, currency string, decision *transactionsv1.Decision) {
 	r.Refunded++
 	r.amount(currency).RefundedMinorUnits += minor
-	r.addDuplicate(decision)
+	r.addDuplicate(decision.GetDuplicate())
 }
 
-func (r *Report) addDuplicate(decision *transactionsv1.Decision) {
-	if decision.GetDuplicate() {
+func (r *Report) addPaid(minor int64, currency string, answer *paymentsv1.SubmitPaymentResponse) {
+	r.Paid++
+	r.amount(currency).PaidMinorUnits += minor
+	r.addDuplicate(answer.GetDuplicate())
+}
+
+func (r *Report) addUnpaid(answer *paymentsv1.SubmitPaymentResponse) {
+	r.Unpaid++
+	r.UnpaidByStatus[strings.TrimPrefix(answer.GetPayment().GetStatus().String(), "PAYMENT_STATUS_")]++
+	r.addDuplicate(answer.GetDuplicate())
+}
+
+func (r *Report) addDuplicate(duplicate bool) {
+	if duplicate {
 		r.Duplicates++
 	}
 }
@@ -282,24 +303,34 @@ func (r *Report) writeCounts(table *strings.Builder) {
 	if r.PartiallyApproved > 0 {
 		line("partially approved", "", r.PartiallyApproved)
 	}
-	var reasons []string
-	for _, reason := range slices.Sorted(maps.Keys(r.DeclinedByReason)) {
-		reasons = append(reasons, reason+" "+groupCount(r.DeclinedByReason[reason]))
-	}
-	line("declined", strings.Join(reasons, ", "), r.Declined)
-	var presented, refunded []string
+	line("declined", listCounts(r.DeclinedByReason), r.Declined)
+	var presented, refunded, paid []string
 	for _, amount := range r.Amounts {
 		presented = append(presented, FormatMinor(amount.PresentedMinorUnits, amount.Currency))
 		refunded = append(refunded, FormatMinor(amount.RefundedMinorUnits, amount.Currency))
+		paid = append(paid, FormatMinor(amount.PaidMinorUnits, amount.Currency))
 	}
 	line("presented", strings.Join(presented, ", "), r.Presented)
 	line("refunded", strings.Join(refunded, ", "), r.Refunded)
+	line("paid", strings.Join(paid, ", "), r.Paid)
+	if r.Unpaid > 0 {
+		line("not paid", listCounts(r.UnpaidByStatus), r.Unpaid)
+	}
 	line("duplicates", "rows that were played before", r.Duplicates)
 	line("skipped", "", r.Skipped)
 	line("broken", "", r.Broken)
 	line("failed", "", r.Failed)
 	// A strings.Builder never fails.
 	_ = columns.Flush()
+}
+
+// listCounts writes counts by name, such as HELD 1, REJECTED 2.
+func listCounts(counts map[string]int) string {
+	var listed []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		listed = append(listed, name+" "+groupCount(counts[name]))
+	}
+	return strings.Join(listed, ", ")
 }
 
 func (r *Report) writeLatency(table *strings.Builder) {
@@ -345,7 +376,7 @@ func (r *Report) writeControlTotals(table *strings.Builder) {
 		return
 	}
 	sum := "the sum of its rows"
-	if r.Declined > 0 || r.Failed > 0 || r.PartiallyApproved > 0 {
+	if r.Declined > 0 || r.Unpaid > 0 || r.Failed > 0 || r.PartiallyApproved > 0 {
 		sum = "the sum of what was posted of its rows"
 	}
 	if len(totals.Differences) == 0 {

@@ -36,8 +36,8 @@ func TestWriteTable(t *testing.T) {
 	t.Parallel()
 	report := &Report{
 		Rows: 127475, Accounts: 1350, Approved: 124000, Declined: 3, DeclinedByReason: map[string]int{"INSUFFICIENT_CREDIT": 2, "CARD_PAUSED": 1},
-		Presented: 124000, Refunded: 3470, Duplicates: 0, Broken: 1, Failed: 1,
-		Amounts:        []Amount{{Currency: "GBP", PresentedMinorUnits: 123456_78, RefundedMinorUnits: 1000_00}},
+		Presented: 124000, Refunded: 3456, Paid: 14, Unpaid: 3, UnpaidByStatus: map[string]int{"REJECTED": 1, "HELD": 2}, Broken: 1, Failed: 1,
+		Amounts:        []Amount{{Currency: "GBP", PresentedMinorUnits: 123456_78, RefundedMinorUnits: 1000_00, PaidMinorUnits: 208714_97}},
 		BrokenRows:     []*RowError{{Line: 17, Reason: "date is not YYYY-MM-DD"}},
 		FailedRows:     []FailedRow{{Line: 99, Call: "Present", Code: "INTERNAL", Message: "internal"}},
 		ElapsedSeconds: 14.26, PlayedSeconds: 12.5, RowsPerSecond: 10198,
@@ -49,7 +49,9 @@ accounts           1,350
 approved         124,000
 declined               3  CARD_PAUSED 1, INSUFFICIENT_CREDIT 2
 presented        124,000  GBP 123,456.78
-refunded           3,470  GBP 1,000.00
+refunded           3,456  GBP 1,000.00
+paid                  14  GBP 208,714.97
+not paid               3  HELD 2, REJECTED 1
 duplicates             0  rows that were played before
 skipped                0
 broken                 1
