@@ -49,6 +49,8 @@ type endpoints struct {
 	GRPC string `json:"grpc"`
 	// NATS is the URL for readers; empty where there is none.
 	NATS string `json:"nats,omitempty"`
+	// Metrics is the address of the metrics; empty where there are none.
+	Metrics string `json:"metrics,omitempty"`
 	// PID of the process.
 	PID int `json:"pid"`
 }

@@ -31,7 +31,7 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "cardlog",
 		Short: "The event-sourced core of a card issuer: it decides, clears and accounts for card transactions",
-		Long: `cardlog decides card purchases against a credit limit, holds and clears them, takes refunds,
+		Long: `cardlog decides card purchases against a credit limit, holds and clears them, takes payments,
 and keeps every account's balance and history as an auditable log in NATS JetStream.
 
 Every flag can also come from the environment: CARDLOG_ and its name in capitals, such as CARDLOG_NATS_LISTEN.`,
@@ -39,7 +39,7 @@ Every flag can also come from the environment: CARDLOG_ and its name in capitals
 		SilenceErrors:     true,
 		PersistentPreRunE: func(command *cobra.Command, _ []string) error { return takeEnvironment(command.Flags(), os.LookupEnv) },
 	}
-	root.AddCommand(newUpCommand(), newReplayCommand(), newVerifyCommand(), newRepairCommand())
+	root.AddCommand(newUpCommand(), newServeCommand(), newStatusCommand(), newTailCommand(), newReplayCommand(), newRebuildCommand(), newVerifyCommand(), newRepairCommand())
 	return root
 }
 

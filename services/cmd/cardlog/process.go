@@ -15,42 +15,89 @@ import (
 	"github.com/gofrs/flock"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	paymentsv1 "github.com/cardlog/cardlog/gen/cardlog/payments/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	"github.com/cardlog/cardlog/services/accounts"
+	"github.com/cardlog/cardlog/services/feed"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/internal/rpc"
+	"github.com/cardlog/cardlog/services/internal/telemetry"
 	"github.com/cardlog/cardlog/services/internal/vault"
+	"github.com/cardlog/cardlog/services/payments"
+	"github.com/cardlog/cardlog/services/rulesfile"
 	"github.com/cardlog/cardlog/services/transactions"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
 
 // config says how a cardlog runs. The zero value of a field is its default where that makes sense.
 type config struct {
-	dir        directory
-	listen     string
-	nats       string // URL of an outside server
-	natsListen string // for readers of the embedded server; off or empty: none
-	sync       syncMode
-	shards     int
-	rules      string
-	keyFile    string
-	bin        string
-	clock      func() time.Time
-	logger     *slog.Logger
+	only          serviceName // the one service to run; empty: all
+	dir           directory
+	listen        string
+	nats          string // URL of an outside server
+	natsListen    string // for readers of the embedded server; off or empty: none
+	metricsListen string // for Prometheus; off or empty: none
+	sync          syncMode
+	shards        int
+	rules         string
+	keyFile       string
+	bin           string
+	feedRetention time.Duration
+	clock         func() time.Time
+	logger        *slog.Logger
+	journal       *telemetry.Journal // nil: no line for each event
 }
+
+// serviceName is a service as the command line calls it.
+type serviceName string
+
+// The services.
+const (
+	accountsName     serviceName = "accounts"
+	paymentsName     serviceName = "payments"
+	transactionsName serviceName = "transactions"
+	feedName         serviceName = feed.ServiceName
+)
+
+// health is what gRPC health calls a service.
+func (n serviceName) health() string {
+	switch n {
+	case accountsName:
+		return accountsv1.AccountsService_ServiceDesc.ServiceName
+	case paymentsName:
+		return paymentsv1.PaymentsService_ServiceDesc.ServiceName
+	case transactionsName:
+		return transactionsv1.TransactionsService_ServiceDesc.ServiceName
+	default:
+		return string(n)
+	}
+}
+
+// serviceNames are all services, in the order in which they are opened.
+var serviceNames = []serviceName{accountsName, paymentsName, transactionsName, feedName}
+
+// runs says whether a service runs in this process.
+func (c config) runs(service serviceName) bool { return c.only == "" || c.only == service }
 
 // stopTimeout bounds a graceful stop.
 const stopTimeout = 10 * time.Second
 
-// process is a running cardlog: all services over one log.
+// process is a running cardlog: one service or all of them, over one log. Those that do not run in it are nil.
 type process struct {
 	config       config
 	lock         *flock.Flock
 	store        *store
 	listener     net.Listener
+	metrics      *metricsServer
 	server       *rpc.Server
+	health       serviceHealth
+	rules        *rulesfile.Rules
+	key          *vault.MasterKey
 	accounts     *accounts.Service
+	payments     *payments.Service
 	transactions *transactions.Service
+	feed         *feed.Service
 	cancel       context.CancelFunc
 	services     sync.WaitGroup
 	stopped      sync.Once
@@ -62,7 +109,7 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 	if c.clock == nil {
 		c.clock = time.Now
 	}
-	p := &process{config: c, failed: make(chan error, transactions.MaxShards+3)} // room for every part
+	p := &process{config: c, failed: make(chan error, 4*transactions.MaxShards)} // room for every part
 	defer func() {
 		if err != nil {
 			p.stop()
@@ -71,16 +118,21 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 	if err := os.MkdirAll(string(c.dir), 0o700); err != nil {
 		return nil, err
 	}
-	if p.lock, err = c.dir.lock(); err != nil {
-		return nil, err
+	if c.only == "" { // else the directory has nothing but the key, which several processes may read
+		if p.lock, err = c.dir.lock(); err != nil {
+			return nil, err
+		}
 	}
 	if p.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, listenError("--listen", c.listen, err)
 	}
-	if p.store, err = openStore(c, p.fail); err != nil {
+	if p.store, err = openStore(ctx, c, p.fail); err != nil {
 		return nil, err
 	}
 	if err := p.openServices(ctx); err != nil {
+		return nil, err
+	}
+	if p.metrics, err = serveMetrics(c.metricsListen, p); err != nil {
 		return nil, err
 	}
 	p.serve()
@@ -95,55 +147,134 @@ func listenError(flag, address string, err error) error {
 	return fmt.Errorf("%s %s: %w", flag, address, err)
 }
 
-// The names of the services, for health.
-var (
-	accountsService     = accountsv1.AccountsService_ServiceDesc.ServiceName
-	transactionsService = transactionsv1.TransactionsService_ServiceDesc.ServiceName
-)
+// serviceHealth knows which services serve.
+type serviceHealth struct {
+	mu     sync.Mutex
+	serves map[serviceName]bool
+}
 
-// openServices makes the services over the log.
-func (p *process) openServices(ctx context.Context) error {
-	rules := ledger.BuiltInRules()
+// watch makes health know a service, which does not serve yet, and returns what it is to say of itself to.
+func (p *process) watch(service serviceName) func(serving bool) {
+	set := func(serving bool) {
+		p.health.mu.Lock()
+		defer p.health.mu.Unlock()
+		p.health.serves[service] = serving
+		all := true
+		for _, one := range p.health.serves {
+			all = all && one
+		}
+		p.server.SetServing(service.health(), serving)
+		p.server.SetServing("", all)
+	}
+	set(false)
+	return set
+}
+
+// openServices makes the services over the log, in an order in which each has what it needs of those before it.
+func (p *process) openServices(ctx context.Context) (err error) {
+	p.rules = rulesfile.BuiltIn()
 	if p.config.rules != "" {
-		var err error
-		if rules, err = transactions.ReadRules(p.config.rules); err != nil {
+		if p.rules, err = rulesfile.Read(p.config.rules); err != nil {
 			return err
 		}
 	}
-	key, err := p.masterKey(ctx)
-	if err != nil {
-		return err
+	if p.config.runs(accountsName) || p.config.runs(transactionsName) {
+		if p.key, err = p.masterKey(ctx); err != nil {
+			return err
+		}
 	}
 	if p.server, err = rpc.NewServer(p.config.logger); err != nil {
 		return err
 	}
-	var health sync.Mutex
-	serves := map[string]bool{}
-	onHealth := func(service string) func(bool) {
-		return func(serving bool) {
-			health.Lock()
-			defer health.Unlock()
-			serves[service] = serving
-			p.server.SetServing(service, serving)
-			p.server.SetServing("", serves[accountsService] && serves[transactionsService])
+	p.health.serves = map[serviceName]bool{}
+	open := map[serviceName]func(context.Context, func(bool)) error{
+		accountsName: p.openAccounts, paymentsName: p.openPayments, transactionsName: p.openTransactions, feedName: p.openFeed,
+	}
+	for _, service := range serviceNames {
+		if p.config.runs(service) {
+			if err := open[service](ctx, p.watch(service)); err != nil {
+				return explain(err)
+			}
 		}
 	}
-	p.server.SetServing("", false)
-	p.server.SetServing(accountsService, false)
-	p.server.SetServing(transactionsService, false)
+	return nil
+}
+
+func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err error) {
 	p.accounts, err = accounts.Open(ctx, p.store.log, accounts.Options{
-		Key: key, BIN: p.config.bin, DefaultProfile: ledger.DefaultProfile,
-		KnownProfile: func(name string) bool { _, known := rules.Profiles[name]; return known },
-		Clock:        p.config.clock, Logger: p.config.logger, OnHealth: onHealth(accountsService),
+		Key: p.key, BIN: p.config.bin, DefaultProfile: ledger.DefaultProfile, KnownProfile: p.rules.Knows,
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, accountLine),
 	})
-	if err != nil {
-		return explain(err)
+	if err == nil {
+		p.accounts.Register(p.server)
 	}
-	p.transactions, err = transactions.Open(ctx, p.store.log, transactions.Options{
-		Accounts: p.accounts, Key: key, Shards: p.config.shards, Rules: rules,
-		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth(transactionsService),
+	return err
+}
+
+func (p *process) openPayments(ctx context.Context, onHealth func(bool)) (err error) {
+	p.payments, err = payments.Open(ctx, p.store.log, payments.Options{
+		Accounts: p.accountsUpstream(), Ledger: p.ledgerUpstreams, ShardOf: transactions.Shard, Rules: p.rules.Payments,
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, paymentLine),
 	})
-	return explain(err)
+	if err == nil {
+		p.payments.Register(p.server)
+	}
+	return err
+}
+
+func (p *process) openTransactions(ctx context.Context, onHealth func(bool)) (err error) {
+	p.transactions, err = transactions.Open(ctx, p.store.log, transactions.Options{
+		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Key: p.key, Shards: p.config.shards, Rules: p.rules.Ledger,
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, ledgerLine),
+	})
+	if err == nil {
+		p.transactions.Register(p.server)
+	}
+	return err
+}
+
+func (p *process) openFeed(_ context.Context, onHealth func(bool)) error {
+	p.feed = feed.Open(p.store.feed, feed.Options{
+		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Ledger: p.ledgerUpstreams,
+		Retention: p.config.feedRetention, Logger: p.config.logger, OnHealth: onHealth,
+	})
+	return nil
+}
+
+// accountsUpstream is ACCOUNTS: of the service in this process, else as another one writes it.
+func (p *process) accountsUpstream() follower.Upstream {
+	if p.accounts != nil {
+		return p.accounts.Upstream()
+	}
+	return follower.Remote(p.store.log, accounts.StreamName)
+}
+
+// paymentsUpstream is PAYMENTS, likewise.
+func (p *process) paymentsUpstream() follower.Upstream {
+	if p.payments != nil {
+		return p.payments.Upstream()
+	}
+	return follower.Remote(p.store.log, payments.StreamName)
+}
+
+// ledgerUpstreams are the shards of the ledger, likewise.
+func (p *process) ledgerUpstreams(ctx context.Context) ([]follower.Upstream, error) {
+	if p.transactions != nil {
+		return p.transactions.Upstreams(), nil
+	}
+	first, err := p.store.log.ReadStream(ctx, transactions.StreamName(0))
+	if err != nil {
+		return nil, err
+	}
+	shards, err := transactions.Shards(first)
+	if err != nil {
+		return nil, err
+	}
+	upstreams := make([]follower.Upstream, shards)
+	for shard := range upstreams {
+		upstreams[shard] = follower.Remote(p.store.log, transactions.StreamName(shard))
+	}
+	return upstreams, nil
 }
 
 // explain puts the settings of a stream into the words of the command line.
@@ -175,22 +306,51 @@ func (p *process) masterKey(ctx context.Context) (*vault.MasterKey, error) {
 	if slices.Contains(names, accounts.StreamName) || len(p.store.recorded) > 0 {
 		return nil, fmt.Errorf("%w; this log was written with one and cannot be opened without it: restore it, or name it with --key-file", err)
 	}
-	return vault.CreateKey(path)
+	key, err = vault.CreateKey(path)
+	if errors.Is(err, os.ErrExist) {
+		return vault.ReadKey(path) // another service was first
+	}
+	return key, err
 }
 
 // serve runs the services and the gRPC server in the background.
 func (p *process) serve() {
-	p.accounts.Register(p.server)
-	p.transactions.Register(p.server)
+	registerOperations(p)
 	running, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	p.services.Go(func() { p.accounts.Run(running, p.fail) })
-	p.services.Go(func() { p.transactions.Run(running, p.fail) })
+	for _, service := range p.running() {
+		p.services.Go(func() { service.Run(running, p.fail) })
+	}
 	p.services.Go(func() {
 		if err := p.server.Serve(p.listener); err != nil {
 			p.fail(err)
 		}
 	})
+}
+
+// service is what the services have in common.
+type service interface {
+	// Run serves until ctx ends.
+	Run(ctx context.Context, fail func(error))
+	// Ready is closed when it serves.
+	Ready() <-chan struct{}
+}
+
+// running are the services of this process.
+func (p *process) running() (running []service) {
+	if p.accounts != nil {
+		running = append(running, p.accounts)
+	}
+	if p.payments != nil {
+		running = append(running, p.payments)
+	}
+	if p.transactions != nil {
+		running = append(running, p.transactions)
+	}
+	if p.feed != nil {
+		running = append(running, p.feed)
+	}
+	return running
 }
 
 // fail notes the error with which a part of the process ended.
@@ -203,9 +363,9 @@ func (p *process) fail(err error) {
 
 // awaitReady returns when all services serve, or one of them cannot.
 func (p *process) awaitReady(ctx context.Context) error {
-	for _, ready := range []<-chan struct{}{p.accounts.Ready(), p.transactions.Ready()} {
+	for _, service := range p.running() {
 		select {
-		case <-ready:
+		case <-service.Ready():
 		case err := <-p.failed:
 			return fmt.Errorf("refusing to serve: %w", err)
 		case <-ctx.Done():
@@ -217,7 +377,7 @@ func (p *process) awaitReady(ctx context.Context) error {
 
 // endpoints returns where the process listens.
 func (p *process) endpoints() endpoints {
-	e := endpoints{GRPC: p.listener.Addr().String(), PID: os.Getpid(), NATS: p.config.nats}
+	e := endpoints{GRPC: p.listener.Addr().String(), PID: os.Getpid(), NATS: p.config.nats, Metrics: p.metrics.address()}
 	if address := p.store.address(); address != "" {
 		e.NATS = "nats://" + address
 	}
@@ -228,6 +388,7 @@ func (p *process) endpoints() endpoints {
 func (p *process) stop() { p.stopped.Do(p.stopAll) }
 
 func (p *process) stopAll() {
+	p.metrics.close()
 	if p.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		p.server.Shutdown(ctx)

@@ -23,10 +23,11 @@ import (
 
 // replayOptions are the flags of replay.
 type replayOptions struct {
-	server      string
-	concurrency int
-	creditLimit int64
-	json        bool
+	server       string
+	concurrency  int
+	creditLimit  int64
+	rulesProfile string
+	json         bool
 }
 
 func newReplayCommand() *cobra.Command {
@@ -36,7 +37,8 @@ func newReplayCommand() *cobra.Command {
 		Short: "Play a file of card purchases against a cardlog and check every balance",
 		Long: `Play a file of card purchases against a running cardlog, or, with no --server, against one that is started
 in a temporary directory for it. One account and card per card_last4; a positive row is authorized and
-presented, a negative one refunded. Ids follow from the rows, so playing a file twice changes nothing.`,
+presented, a negative one paid where the merchant begins "direct debit payment", else refunded. Ids follow from
+the rows, so playing a file twice changes nothing.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			return options.run(command.Context(), args[0], command.OutOrStdout())
@@ -46,6 +48,7 @@ presented, a negative one refunded. Ids follow from the rows, so playing a file 
 	flags.StringVar(&options.server, "server", "", "address of a running cardlog; without it one is started in a temporary directory")
 	flags.IntVar(&options.concurrency, "concurrency", replay.DefaultConcurrency, "accounts that are played at the same time")
 	flags.Int64Var(&options.creditLimit, "credit-limit", 0, "credit limit of every account in minor units (default: what lets every row through)")
+	flags.StringVar(&options.rulesProfile, "rules-profile", replay.DefaultRulesProfile, "rules profile of the server that accounts are opened with")
 	flags.BoolVar(&options.json, "json", false, "report as JSON")
 	return command
 }
@@ -69,7 +72,7 @@ func (o *replayOptions) run(ctx context.Context, path string, out io.Writer) err
 		return err
 	}
 	defer func() { _ = connection.Close() }()
-	options := replay.Options{Concurrency: o.concurrency, CreditLimit: o.creditLimit}
+	options := replay.Options{Concurrency: o.concurrency, CreditLimit: o.creditLimit, RulesProfile: o.rulesProfile}
 	if telemetry.IsTerminal(os.Stderr) {
 		options.Progress = progressBar(os.Stderr)
 	}
@@ -130,25 +133,28 @@ func progressBar(to io.Writer) func(done, total int) {
 // demoPace is how many rows a second the demo plays.
 const demoPace = 10
 
-// runDemo plays a month of real purchases at a visible pace.
+// runDemo plays a month of real purchases at a visible pace and tells what else happens, until all is played or ctx ends.
 func runDemo(ctx context.Context, address string, out io.Writer) {
+	say := func(line string) { _, _ = fmt.Fprintf(out, "demo: %s\n", line) }
 	connection, err := dial(address)
 	if err != nil {
-		_, _ = fmt.Fprintln(out, "demo:", err)
+		say(err.Error())
 		return
 	}
 	defer func() { _ = connection.Close() }()
-	_, _ = fmt.Fprintf(out, "demo: playing a month of real purchases, %d a second (Birmingham City Council, March 2015)\n", demoPace)
+	say(fmt.Sprintf("playing a month of real purchases, %d a second (Birmingham City Council, March 2015); alice and the payments are made up", demoPace))
 	options := replay.Options{Pace: demoPace, Concurrency: 8}
 	if telemetry.IsTerminal(os.Stdout) {
 		options.Progress = progressBar(out)
+		// In the place of the bar, which is soon drawn again below.
+		say = func(line string) { _, _ = fmt.Fprintf(out, "\r\x1b[Kdemo: %s\n", line) }
 	}
-	report, err := replay.Run(metadata.AppendToOutgoingContext(ctx, rpc.ActorHeader, "demo"), connection, replay.DemoMonth(), options)
+	report, err := replay.PlayDemo(metadata.AppendToOutgoingContext(ctx, rpc.ActorHeader, "demo"), connection, options, say)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		_, _ = fmt.Fprintln(out, "demo:", err)
+		say(err.Error())
 	default:
-		_, _ = fmt.Fprintf(out, "demo: all %d rows are played; cardlog goes on serving\n", report.Rows)
+		say(fmt.Sprintf("all %d rows are played; cardlog goes on serving", report.Rows))
 	}
 }

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
+	"github.com/cardlog/cardlog/services/accounts"
+	"github.com/cardlog/cardlog/services/feed"
 	"github.com/cardlog/cardlog/services/internal/embeddednats"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/payments"
+	"github.com/cardlog/cardlog/services/transactions"
 )
 
 // syncMode is when what is stored is synced to disk.
@@ -46,6 +52,7 @@ const serverSyncInterval = 2 * time.Minute
 // store is the event log with what is beneath it: an embedded server, or connections to one outside.
 type store struct {
 	log     *eventlog.Log
+	feed    *eventlog.Log        // where EVENTS is kept: in the embedded server it is apart from the facts
 	server  *embeddednats.Server // nil where NATS is outside
 	barrier *eventlog.Barrier    // nil where acks are durable by themselves, or need not be
 	close   func()
@@ -54,11 +61,11 @@ type store struct {
 }
 
 // openStore opens the log. fail is called when the store breaks while the process runs.
-func openStore(c config, fail func(error)) (*store, error) {
+func openStore(ctx context.Context, c config, fail func(error)) (*store, error) {
 	if c.nats != "" {
-		return connectStore(c.nats)
+		return connectStore(ctx, c)
 	}
-	options := embeddednats.Options{StoreDir: string(c.dir), Logger: c.logger, SyncInterval: c.sync.interval}
+	options := embeddednats.Options{StoreDir: string(c.dir), Streams: factStreams(), Feed: feed.StreamName, Logger: c.logger, SyncInterval: c.sync.interval}
 	if c.natsListen != "off" {
 		options.Listen = c.natsListen
 	}
@@ -93,8 +100,11 @@ func openStore(c config, fail func(error)) (*store, error) {
 			_ = s.barrier.Close()
 		}
 	}
-	s.log, err = s.server.OpenLog(eventlog.Options{Barrier: s.barrier, AckFirst: c.sync.interval != 0, Recorded: recorded, Exclusive: exclusive})
-	if err != nil {
+	settings := eventlog.Options{Barrier: s.barrier, AckFirst: c.sync.interval != 0, Recorded: recorded, Exclusive: exclusive}
+	if s.log, err = s.server.OpenLog(settings); err != nil {
+		return s, err
+	}
+	if s.feed, err = s.server.OpenFeed(settings); err != nil {
 		return s, err
 	}
 	if c.sync.interval != 0 {
@@ -139,11 +149,37 @@ func (s *store) address() string {
 	return s.server.Address()
 }
 
-// connectStore opens the log on an outside server.
-func connectStore(url string) (*store, error) {
-	log, closeLog, err := eventlog.Connect(url, eventlog.Options{})
-	if err != nil {
-		return nil, err
+// factStreams are the names of all streams of facts that there can be.
+func factStreams() []string {
+	names := []string{accounts.StreamName, payments.StreamName}
+	for shard := range transactions.MaxShards {
+		names = append(names, transactions.StreamName(shard))
 	}
-	return &store{log: log, close: closeLog}, nil
+	return names
+}
+
+// natsWait is how often an outside server that cannot be reached is tried again.
+const natsWait = time.Second
+
+// connectStore opens the log on an outside server, and waits until there is one.
+func connectStore(ctx context.Context, c config) (*store, error) {
+	for {
+		log, closeLog, err := eventlog.Connect(c.nats, eventlog.Options{})
+		if err == nil {
+			err = log.Reach(ctx)
+			if err == nil {
+				return &store{log: log, feed: log, close: closeLog}, nil
+			}
+			closeLog()
+		}
+		if !errors.Is(err, eventlog.ErrUnreachable) {
+			return nil, err
+		}
+		c.logger.WarnContext(ctx, "waiting for NATS with JetStream", slog.String("nats", c.nats), slog.Any("error", err))
+		select {
+		case <-time.After(natsWait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }

@@ -11,11 +11,15 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/cardlog/cardlog/services/feed"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/telemetry"
 )
 
-// upOptions are the flags of up.
+// defaultServer is where up listens, and where clients look for it.
+const defaultServer = "127.0.0.1:7070"
+
+// upOptions are the flags of up, and of serve.
 type upOptions struct {
 	config
 	dir                 string
@@ -34,21 +38,25 @@ func newUpCommand() *cobra.Command {
 			return options.run(command.Context(), command.OutOrStdout())
 		},
 	}
-	options.register(command.Flags())
+	options.register(command.Flags(), defaultServer)
+	flags := command.Flags()
+	flags.StringVar(&options.nats, "nats", "", "URL of an outside NATS server to use instead of the embedded one")
+	flags.StringVar(&options.natsListen, "nats-listen", "127.0.0.1:4222", "address of the embedded NATS for readers, or off")
+	flags.Var(&options.sync, "sync", "when to sync to disk: always (before each answer), or every interval such as 2m: a power cut can then lose that much, and may make a repair or a backup necessary")
+	flags.BoolVar(&options.demo, "demo", false, "replay a month of real purchases at a visible pace, tell a story with payments, and keep running")
 	return command
 }
 
-func (o *upOptions) register(flags *pflag.FlagSet) {
+// register makes the flags that up and serve have in common.
+func (o *upOptions) register(flags *pflag.FlagSet, listen string) {
 	flags.StringVar(&o.dir, "dir", "cardlog-data", "directory for the log, the key and all else")
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:7070", "address of the gRPC services")
-	flags.StringVar(&o.nats, "nats", "", "URL of an outside NATS server to use instead of the embedded one")
-	flags.StringVar(&o.natsListen, "nats-listen", "127.0.0.1:4222", "address of the embedded NATS for readers, or off")
-	flags.Var(&o.sync, "sync", "when to sync to disk: always (before each answer), or every interval such as 2m: a power cut can then lose that much, and may make a repair or a backup necessary")
+	flags.StringVar(&o.listen, "listen", listen, "address of the gRPC services")
+	flags.StringVar(&o.metricsListen, "metrics-listen", "off", "address of the metrics for Prometheus (/metrics), or off")
 	flags.IntVar(&o.shards, "shards", 0, "shards of the ledger, when it is created (default 1)")
 	flags.StringVar(&o.rules, "rules", "", "YAML file of rules profiles")
 	flags.StringVar(&o.keyFile, "key-file", "", "file of the master key (default cardlog.key in the directory, made on the first start)")
 	flags.StringVar(&o.bin, "bin", defaultBIN, "bank identification number that card numbers begin with")
-	flags.BoolVar(&o.demo, "demo", false, "replay a month of real purchases at a visible pace, and keep running")
+	flags.DurationVar(&o.feedRetention, "feed-retention", feed.DefaultRetention, "how long the public feed keeps events")
 	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "", "text or json (default text on a terminal, else json)")
 	flags.StringVar(&o.readyFile, "ready-file", "", "file to write the addresses to, as JSON, once everything serves")
@@ -56,10 +64,17 @@ func (o *upOptions) register(flags *pflag.FlagSet) {
 
 func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 	began := time.Now()
+	if o.feedRetention < time.Minute {
+		return errors.New("--feed-retention is at least 1m")
+	}
 	logger, err := telemetry.NewLogger(os.Stderr, o.logLevel, o.logFormat)
 	if err != nil {
 		return err
 	}
+	if o.journal, err = telemetry.NewJournal(os.Stderr, o.logLevel, o.logFormat); err != nil {
+		return err
+	}
+	defer o.journal.Close()
 	o.logger, o.config.dir = logger, directory(o.dir)
 	p, err := start(ctx, o.config)
 	if err != nil {
@@ -67,10 +82,12 @@ func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	defer p.stop()
 	e := p.endpoints()
-	if err := e.write(o.config.dir.running()); err != nil {
-		return err
+	if o.only == "" {
+		if err := e.write(o.config.dir.running()); err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(o.config.dir.running()) }()
 	}
-	defer func() { _ = os.Remove(o.config.dir.running()) }()
 	if o.readyFile != "" {
 		if err := e.write(o.readyFile); err != nil {
 			return err
@@ -101,6 +118,10 @@ func (o *upOptions) await(ctx context.Context, p *process, out io.Writer) error 
 
 // greet says where everything listens, and what to try next.
 func (o *upOptions) greet(out io.Writer, e endpoints, took time.Duration) {
+	if o.only != "" {
+		_, _ = fmt.Fprintf(out, "cardlog %s is ready after %.1f s: gRPC on %s, NATS at %s\n", o.only, took.Seconds(), e.GRPC, e.NATS)
+		return
+	}
 	durable := "every answer is on disk before it is given"
 	switch {
 	case o.nats != "":
@@ -109,18 +130,22 @@ func (o *upOptions) greet(out io.Writer, e endpoints, took time.Duration) {
 		durable = "synced every " + o.sync.String() + ": a power cut can lose the answers since"
 	}
 	_, _ = fmt.Fprintf(out, "cardlog is ready after %.1f s\n\n", took.Seconds())
-	_, _ = fmt.Fprintf(out, "  gRPC   %-22s accounts, transactions, health, reflection\n", e.GRPC)
+	_, _ = fmt.Fprintf(out, "  gRPC   %-22s accounts, payments, transactions, operations, health, reflection\n", e.GRPC)
 	if e.NATS != "" && o.nats == "" {
-		_, _ = fmt.Fprintf(out, "  NATS   %-22s to read and subscribe, not to publish\n", e.NATS)
+		_, _ = fmt.Fprintf(out, "  NATS   %-22s to read and subscribe, not to publish; the feed is the stream EVENTS\n", e.NATS)
 	}
 	_, _ = fmt.Fprintf(out, "  data   %-22s %s\n", o.dir, durable)
 	if o.keyFile == "" {
 		_, _ = fmt.Fprintf(out, "  key    %-22s keep a copy elsewhere: without it the log cannot be opened\n", o.config.dir.key())
 	}
+	if e.Metrics != "" {
+		_, _ = fmt.Fprintf(out, "  HTTP   %-22s /metrics for Prometheus\n", e.Metrics)
+	}
 	_, _ = fmt.Fprintf(out, "\nNext, in another terminal:\n\n  grpcurl -plaintext %s list\n", e.GRPC)
 	_, _ = fmt.Fprintf(out, "  grpcurl -plaintext -d '{\"account_id\":\"alice\",\"holder\":{\"full_name\":\"Alice\",\"address\":{\"country_code\":\"GB\"}},\"credit_limit\":{\"currency_code\":\"GBP\",\"minor_units\":100000}}' %s cardlog.accounts.v1.AccountsService/OpenAccount\n", e.GRPC)
 	if e.NATS != "" {
-		_, _ = fmt.Fprintf(out, "  nats --server %s stream ls\n", e.NATS)
+		_, _ = fmt.Fprintf(out, "  cardlog tail --nats %s\n", e.NATS)
+		_, _ = fmt.Fprintf(out, "  nats --server %s sub 'events.>'\n", e.NATS)
 	}
 	_, _ = fmt.Fprintln(out)
 }

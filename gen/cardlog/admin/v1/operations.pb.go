@@ -199,7 +199,7 @@ func (x *GetStatusResponse) GetViews() []string {
 // ServiceStatus is one service.
 type ServiceStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Full name of its gRPC service, or feed.
+	// accounts, payments, transactions or feed.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// It serves.
 	Serving       bool `protobuf:"varint,2,opt,name=serving,proto3" json:"serving,omitempty"`
@@ -262,8 +262,8 @@ type StreamStatus struct {
 	LastSequence uint64 `protobuf:"varint,3,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
 	// Sequence up to which it is durable.
 	DurableSequence uint64 `protobuf:"varint,4,opt,name=durable_sequence,json=durableSequence,proto3" json:"durable_sequence,omitempty"`
-	// Number of accounts that have events in it.
-	Accounts uint64 `protobuf:"varint,5,opt,name=accounts,proto3" json:"accounts,omitempty"`
+	// Number of its subjects: one for each account, and in EVENTS one for each kind of event on it.
+	Subjects uint64 `protobuf:"varint,5,opt,name=subjects,proto3" json:"subjects,omitempty"`
 	// Bytes that it takes on disk.
 	Bytes         uint64 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -328,9 +328,9 @@ func (x *StreamStatus) GetDurableSequence() uint64 {
 	return 0
 }
 
-func (x *StreamStatus) GetAccounts() uint64 {
+func (x *StreamStatus) GetSubjects() uint64 {
 	if x != nil {
-		return x.Accounts
+		return x.Subjects
 	}
 	return 0
 }
@@ -562,7 +562,7 @@ const file_cardlog_admin_v1_operations_proto_rawDesc = "" +
 	"\x06writer\x18\x02 \x01(\tR\x06writer\x12#\n" +
 	"\rlast_sequence\x18\x03 \x01(\x04R\flastSequence\x12)\n" +
 	"\x10durable_sequence\x18\x04 \x01(\x04R\x0fdurableSequence\x12\x1a\n" +
-	"\baccounts\x18\x05 \x01(\x04R\baccounts\x12\x14\n" +
+	"\bsubjects\x18\x05 \x01(\x04R\bsubjects\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\"\xe8\x01\n" +
 	"\x0eFollowerStatus\x12\x1a\n" +
 	"\bfollower\x18\x01 \x01(\tR\bfollower\x12\x16\n" +

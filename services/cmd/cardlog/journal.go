@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/engine"
+	"github.com/cardlog/cardlog/services/internal/telemetry"
+)
+
+// journal has a line written for each event of a service; nil where there is no journal. Amounts are in minor units. Free text that a caller gave is left out,
+// for it may name people.
+func journal[E engine.Event](to *telemetry.Journal, line func(event E) (facts []slog.Attr, state proto.Message)) engine.Journal[E] {
+	if to == nil {
+		return nil
+	}
+	return func(entries []engine.Entry[E]) {
+		to.Add(len(entries), func(ctx context.Context, logger *slog.Logger) {
+			for _, entry := range entries {
+				writeLine(ctx, logger, entry, line)
+			}
+		})
+	}
+}
+
+func writeLine[E engine.Event](ctx context.Context, logger *slog.Logger, entry engine.Entry[E], line func(E) ([]slog.Attr, proto.Message)) {
+	envelope := entry.Event.GetEnvelope()
+	said := "decided"
+	switch envelope.GetCommandKind() {
+	case eventsv1.CommandKind_COMMAND_KIND_EXPIRE, eventsv1.CommandKind_COMMAND_KIND_END_WITHHOLDING,
+		eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS, eventsv1.CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS:
+		said = "applied"
+	default: // a caller's command
+	}
+	facts, state := line(entry.Event)
+	attrs := make([]slog.Attr, 0, 16)
+	attrs = append(attrs, slog.String("account", envelope.GetAccountId()), slog.String("event", engine.FactName(entry.Event)))
+	attrs = append(attrs, facts...)
+	attrs = append(attrs, slog.Uint64("sequence", entry.Sequence))
+	if entry.Took > 0 {
+		attrs = append(attrs, slog.Duration("took", entry.Took))
+	}
+	if logger.Enabled(ctx, slog.LevelDebug) {
+		text, _ := protojson.MarshalOptions{UseProtoNames: true}.Marshal(state) // a stored message can be encoded
+		attrs = append(attrs, slog.String("state", string(text)))
+		logger.LogAttrs(ctx, slog.LevelDebug, said, attrs...)
+		return
+	}
+	logger.LogAttrs(ctx, slog.LevelInfo, said, attrs...)
+}
+
+// ledgerLine is what the journal says of a ledger event.
+func ledgerLine(event *eventsv1.LedgerEvent) ([]slog.Attr, proto.Message) {
+	facts := []slog.Attr{slog.String("service", string(transactionsName))}
+	if transaction := event.GetTransaction(); transaction != nil {
+		facts = append(facts, slog.String("transaction", transaction.GetTransactionId()), slog.Int64("amount", ledgerAmount(event)))
+	}
+	if decision := event.GetDecision(); decision != nil {
+		facts = append(facts, slog.String("outcome", strings.TrimPrefix(decision.GetOutcome().String(), "OUTCOME_")))
+		if decision.GetDeclineReason() != typev1.DeclineReason_DECLINE_REASON_UNSPECIFIED {
+			facts = append(facts, slog.String("reason", strings.TrimPrefix(decision.GetDeclineReason().String(), "DECLINE_REASON_")))
+		}
+	}
+	after := event.GetBalances()
+	facts = append(facts, slog.String("currency", after.GetCurrencyCode()), slog.Int64("credit_limit", after.GetCreditLimit()), slog.Int64("posted", after.GetPosted()),
+		slog.Int64("pending", after.GetPending()), slog.Int64("withheld", after.GetWithheld()), slog.Int64("available", after.GetAvailable()))
+	return facts, &eventsv1.LedgerEvent{Balances: after, Transaction: event.GetTransaction(), Decision: event.GetDecision()}
+}
+
+// ledgerAmount is the amount that an event is about.
+func ledgerAmount(event *eventsv1.LedgerEvent) int64 {
+	switch fact := event.GetFact().(type) {
+	case *eventsv1.LedgerEvent_AuthorizationApproved:
+		return fact.AuthorizationApproved.GetRequest().GetAmount()
+	case *eventsv1.LedgerEvent_AuthorizationDeclined:
+		return fact.AuthorizationDeclined.GetRequest().GetAmount()
+	case *eventsv1.LedgerEvent_AuthorizationReversed:
+		return fact.AuthorizationReversed.GetReleasedAmount()
+	case *eventsv1.LedgerEvent_AuthorizationExpired:
+		return fact.AuthorizationExpired.GetReleasedAmount()
+	case *eventsv1.LedgerEvent_PresentmentPosted:
+		return fact.PresentmentPosted.GetAmount()
+	case *eventsv1.LedgerEvent_RefundPosted:
+		return fact.RefundPosted.GetAmount()
+	case *eventsv1.LedgerEvent_CommandRejected:
+		return fact.CommandRejected.GetRequestedAmount()
+	case *eventsv1.LedgerEvent_PaymentPosted:
+		return fact.PaymentPosted.GetAmount()
+	case *eventsv1.LedgerEvent_PaymentReturned:
+		return fact.PaymentReturned.GetAmount()
+	case *eventsv1.LedgerEvent_WithholdingEnded:
+		return fact.WithholdingEnded.GetReleasedAmount()
+	}
+	return 0
+}
+
+// paymentLine is what the journal says of a payment event.
+func paymentLine(event *eventsv1.PaymentEvent) ([]slog.Attr, proto.Message) {
+	after := event.GetPayment()
+	facts := []slog.Attr{slog.String("service", string(paymentsName)), slog.String("payment", after.GetPaymentId()), slog.Int64("amount", after.GetAmount().GetMinorUnits()),
+		slog.String("currency", after.GetAmount().GetCurrencyCode()), slog.String("status", strings.TrimPrefix(after.GetStatus().String(), "PAYMENT_STATUS_"))}
+	var why []string
+	for _, reason := range after.GetHoldReasons() {
+		why = append(why, strings.TrimPrefix(reason.String(), "HOLD_REASON_"))
+	}
+	if after.GetRejectReason() != typev1.PaymentRejectReason_PAYMENT_REJECT_REASON_UNSPECIFIED {
+		why = append(why, strings.TrimPrefix(after.GetRejectReason().String(), "PAYMENT_REJECT_REASON_"))
+	}
+	if len(why) > 0 {
+		facts = append(facts, slog.String("reason", strings.Join(why, ",")))
+	}
+	facts = append(facts, slog.Int64("withheld", after.GetWithheld()))
+	state := proto.CloneOf(after)
+	state.Reason = ""
+	return facts, &eventsv1.PaymentEvent{Payment: state, Assessment: event.GetAssessment()}
+}
+
+// accountLine is what the journal says of an account event.
+func accountLine(event *eventsv1.AccountEvent) ([]slog.Attr, proto.Message) {
+	after := event.GetAccount()
+	facts := []slog.Attr{slog.String("service", string(accountsName)), slog.String("currency", after.GetCreditLimit().GetCurrencyCode()),
+		slog.Int64("credit_limit", after.GetCreditLimit().GetMinorUnits()), slog.String("account_state", strings.TrimPrefix(after.GetState().String(), "ACCOUNT_STATE_"))}
+	state := &eventsv1.AccountSnapshot{CreditLimit: after.GetCreditLimit(), State: after.GetState(), RulesProfile: after.GetRulesProfile(),
+		OpenedAt: after.GetOpenedAt(), UpdatedAt: after.GetUpdatedAt()}
+	for _, card := range after.GetCards() {
+		state.Cards = append(state.Cards, &eventsv1.CardSnapshot{CardId: card.GetCardId(), State: card.GetState(), ReplacesCardId: card.GetReplacesCardId()})
+	}
+	return facts, &eventsv1.AccountEvent{Account: state}
+}

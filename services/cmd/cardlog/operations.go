@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	adminv1 "github.com/cardlog/cardlog/gen/cardlog/admin/v1"
+	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/internal/failure"
+	"github.com/cardlog/cardlog/services/internal/follower"
+)
+
+// operations is the gRPC service for operators. It tells of the process that it runs in.
+type operations struct {
+	adminv1.UnimplementedOperationsServiceServer
+	process *process
+}
+
+func registerOperations(p *process) {
+	adminv1.RegisterOperationsServiceServer(p.server, &operations{process: p})
+}
+
+// view is local state that can be made again from the log.
+type view struct {
+	name    string
+	rebuild func(ctx context.Context) (events uint64, err error)
+}
+
+// views are those of the services in this process.
+func (p *process) views() (views []view) {
+	if p.transactions != nil {
+		views = append(views, view{"balances", p.transactions.Rebuild}, view{"cards", p.transactions.RebuildCards})
+	}
+	if p.payments != nil {
+		views = append(views, view{"owed", p.payments.RebuildOwed})
+	}
+	if p.feed != nil {
+		views = append(views, view{"feed", p.feed.Rebuild})
+	}
+	return views
+}
+
+// followers are how far the services of this process have followed.
+func (p *process) followers(ctx context.Context) (all []follower.Status) {
+	if p.payments != nil {
+		all = append(all, p.payments.Followers(ctx)...)
+	}
+	if p.transactions != nil {
+		all = append(all, p.transactions.Followers(ctx)...)
+	}
+	if p.feed != nil {
+		all = append(all, p.feed.Followers(ctx)...)
+	}
+	return all
+}
+
+// written is a stream that a service of this process writes.
+type written struct {
+	service serviceName
+	stream  *eventlog.Stream
+}
+
+func (p *process) streams() (streams []written) {
+	if p.accounts != nil {
+		streams = append(streams, written{accountsName, p.accounts.Stream()})
+	}
+	if p.payments != nil {
+		streams = append(streams, written{paymentsName, p.payments.Stream()})
+	}
+	if p.transactions != nil {
+		for _, stream := range p.transactions.Streams() {
+			streams = append(streams, written{transactionsName, stream})
+		}
+	}
+	if p.feed != nil {
+		if stream := p.feed.Stream(); stream != nil {
+			streams = append(streams, written{feedName, stream})
+		}
+	}
+	return streams
+}
+
+var followerStates = map[follower.State]adminv1.FollowerState{
+	follower.Starting:  adminv1.FollowerState_FOLLOWER_STATE_STARTING,
+	follower.Following: adminv1.FollowerState_FOLLOWER_STATE_FOLLOWING,
+	follower.Retrying:  adminv1.FollowerState_FOLLOWER_STATE_RETRYING,
+	follower.Stopped:   adminv1.FollowerState_FOLLOWER_STATE_STOPPED,
+}
+
+// GetStatus returns the state of the process.
+func (o *operations) GetStatus(ctx context.Context, _ *adminv1.GetStatusRequest) (*adminv1.GetStatusResponse, error) {
+	p := o.process
+	response := &adminv1.GetStatusResponse{}
+	p.health.mu.Lock()
+	for _, service := range serviceNames {
+		if serving, runs := p.health.serves[service]; runs {
+			response.Services = append(response.Services, &adminv1.ServiceStatus{Service: string(service), Serving: serving})
+		}
+	}
+	p.health.mu.Unlock()
+	for _, w := range p.streams() {
+		extent, err := w.stream.Extent(ctx)
+		if err != nil {
+			return nil, failure.New(failure.Unavailable, "LOG_UNAVAILABLE", "the event log cannot be asked just now; try again").Because(err)
+		}
+		durable, _ := w.stream.Durable()
+		response.Streams = append(response.Streams, &adminv1.StreamStatus{Stream: w.stream.Name(), Writer: string(w.service),
+			LastSequence: extent.Last, DurableSequence: durable, Subjects: extent.Subjects, Bytes: extent.Bytes})
+	}
+	for _, f := range p.followers(ctx) {
+		status := &adminv1.FollowerStatus{Follower: f.Follower, Stream: f.Stream, Position: f.Position, LastSequence: f.Last, Lag: f.Last - f.Position, State: followerStates[f.State]}
+		if f.Problem != nil {
+			status.Problem = f.Problem.Error()
+		}
+		response.Followers = append(response.Followers, status)
+	}
+	for _, view := range p.views() {
+		response.Views = append(response.Views, view.name)
+	}
+	return response, nil
+}
+
+// RebuildView makes a view again from the log.
+func (o *operations) RebuildView(ctx context.Context, r *adminv1.RebuildViewRequest) (*adminv1.RebuildViewResponse, error) {
+	for _, view := range o.process.views() {
+		if view.name != r.GetView() {
+			continue
+		}
+		began := time.Now()
+		events, err := view.rebuild(ctx)
+		if err != nil {
+			return nil, failure.New(failure.Unavailable, "REBUILD_FAILED", "the view could not be made again and serves as before; the log says why; try again").Because(err)
+		}
+		return &adminv1.RebuildViewResponse{Events: events, Elapsed: durationpb.New(time.Since(began))}, nil
+	}
+	return nil, failure.New(failure.NotFound, "VIEW_NOT_FOUND", "this process has no view %s; GetStatus lists those that it has", r.GetView())
+}
