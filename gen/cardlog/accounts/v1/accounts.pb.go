@@ -47,7 +47,9 @@ type Account struct {
 	// When the account last changed.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Sequence of its last event.
-	Sequence      uint64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence uint64 `protobuf:"varint,9,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The account's spending controls; absent where there are none.
+	Controls      *v1.SpendingControls `protobuf:"bytes,10,opt,name=controls,proto3" json:"controls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -145,6 +147,13 @@ func (x *Account) GetSequence() uint64 {
 	return 0
 }
 
+func (x *Account) GetControls() *v1.SpendingControls {
+	if x != nil {
+		return x.Controls
+	}
+	return nil
+}
+
 // Card is a means of using an account.
 type Card struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -160,8 +169,10 @@ type Card struct {
 	ExpiryYear int32 `protobuf:"varint,5,opt,name=expiry_year,json=expiryYear,proto3" json:"expiry_year,omitempty"`
 	// The card that this one replaces, if any.
 	ReplacesCardId string `protobuf:"bytes,6,opt,name=replaces_card_id,json=replacesCardId,proto3" json:"replaces_card_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The card's spending controls; absent where there are none.
+	Controls      *v1.SpendingControls `protobuf:"bytes,7,opt,name=controls,proto3" json:"controls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Card) Reset() {
@@ -234,6 +245,13 @@ func (x *Card) GetReplacesCardId() string {
 		return x.ReplacesCardId
 	}
 	return ""
+}
+
+func (x *Card) GetControls() *v1.SpendingControls {
+	if x != nil {
+		return x.Controls
+	}
+	return nil
 }
 
 // Holder is the person who owes. Stored only encrypted.
@@ -1624,11 +1642,157 @@ func (x *ReplaceCardResponse) GetSequence() uint64 {
 	return 0
 }
 
+// SetSpendingControlsRequest sets spending controls.
+type SetSpendingControlsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	// The card; the account's own controls are set where absent.
+	CardId string `protobuf:"bytes,2,opt,name=card_id,json=cardId,proto3" json:"card_id,omitempty"`
+	// All controls from now on; absent or empty: none.
+	Controls *v1.SpendingControls `protobuf:"bytes,3,opt,name=controls,proto3" json:"controls,omitempty"`
+	// Idempotency key.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The account's sequence that the caller saw.
+	ExpectedSequence uint64 `protobuf:"varint,5,opt,name=expected_sequence,json=expectedSequence,proto3" json:"expected_sequence,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SetSpendingControlsRequest) Reset() {
+	*x = SetSpendingControlsRequest{}
+	mi := &file_cardlog_accounts_v1_accounts_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSpendingControlsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSpendingControlsRequest) ProtoMessage() {}
+
+func (x *SetSpendingControlsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_accounts_v1_accounts_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSpendingControlsRequest.ProtoReflect.Descriptor instead.
+func (*SetSpendingControlsRequest) Descriptor() ([]byte, []int) {
+	return file_cardlog_accounts_v1_accounts_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SetSpendingControlsRequest) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *SetSpendingControlsRequest) GetCardId() string {
+	if x != nil {
+		return x.CardId
+	}
+	return ""
+}
+
+func (x *SetSpendingControlsRequest) GetControls() *v1.SpendingControls {
+	if x != nil {
+		return x.Controls
+	}
+	return nil
+}
+
+func (x *SetSpendingControlsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SetSpendingControlsRequest) GetExpectedSequence() uint64 {
+	if x != nil {
+		return x.ExpectedSequence
+	}
+	return 0
+}
+
+// SetSpendingControlsResponse is the account after the change.
+type SetSpendingControlsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account.
+	Account *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// An earlier call with the same id did it.
+	Duplicate bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	// Sequence of the event.
+	Sequence      uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSpendingControlsResponse) Reset() {
+	*x = SetSpendingControlsResponse{}
+	mi := &file_cardlog_accounts_v1_accounts_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSpendingControlsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSpendingControlsResponse) ProtoMessage() {}
+
+func (x *SetSpendingControlsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_accounts_v1_accounts_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSpendingControlsResponse.ProtoReflect.Descriptor instead.
+func (*SetSpendingControlsResponse) Descriptor() ([]byte, []int) {
+	return file_cardlog_accounts_v1_accounts_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SetSpendingControlsResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *SetSpendingControlsResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
+func (x *SetSpendingControlsResponse) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
 var File_cardlog_accounts_v1_accounts_proto protoreflect.FileDescriptor
 
 const file_cardlog_accounts_v1_accounts_proto_rawDesc = "" +
 	"\n" +
-	"\"cardlog/accounts/v1/accounts.proto\x12\x13cardlog.accounts.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1bcardlog/type/v1/money.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x03\n" +
+	"\"cardlog/accounts/v1/accounts.proto\x12\x13cardlog.accounts.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1bcardlog/type/v1/money.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x03\n" +
 	"\aAccount\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tR\taccountId\x123\n" +
@@ -1640,7 +1804,9 @@ const file_cardlog_accounts_v1_accounts_proto_rawDesc = "" +
 	"\topened_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\x129\n" +
 	"\n" +
 	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x1a\n" +
-	"\bsequence\x18\t \x01(\x04R\bsequence\"\xdc\x01\n" +
+	"\bsequence\x18\t \x01(\x04R\bsequence\x12=\n" +
+	"\bcontrols\x18\n" +
+	" \x01(\v2!.cardlog.type.v1.SpendingControlsR\bcontrols\"\x9b\x02\n" +
 	"\x04Card\x12\x17\n" +
 	"\acard_id\x18\x01 \x01(\tR\x06cardId\x12\x1b\n" +
 	"\tlast_four\x18\x02 \x01(\tR\blastFour\x120\n" +
@@ -1648,7 +1814,8 @@ const file_cardlog_accounts_v1_accounts_proto_rawDesc = "" +
 	"\fexpiry_month\x18\x04 \x01(\x05R\vexpiryMonth\x12\x1f\n" +
 	"\vexpiry_year\x18\x05 \x01(\x05R\n" +
 	"expiryYear\x12(\n" +
-	"\x10replaces_card_id\x18\x06 \x01(\tR\x0ereplacesCardId\"\xba\x01\n" +
+	"\x10replaces_card_id\x18\x06 \x01(\tR\x0ereplacesCardId\x12=\n" +
+	"\bcontrols\x18\a \x01(\v2!.cardlog.type.v1.SpendingControlsR\bcontrols\"\xba\x01\n" +
 	"\x06Holder\x12'\n" +
 	"\tfull_name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\bfullName\x126\n" +
@@ -1769,7 +1936,19 @@ const file_cardlog_accounts_v1_accounts_proto_rawDesc = "" +
 	"\vcard_number\x18\x02 \x01(\tR\n" +
 	"cardNumber\x12\x1c\n" +
 	"\tduplicate\x18\x03 \x01(\bR\tduplicate\x12\x1a\n" +
-	"\bsequence\x18\x04 \x01(\x04R\bsequence2\xa1\a\n" +
+	"\bsequence\x18\x04 \x01(\x04R\bsequence\"\xbf\x02\n" +
+	"\x1aSetSpendingControlsRequest\x12;\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\taccountId\x128\n" +
+	"\acard_id\x18\x02 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x06cardId\x12=\n" +
+	"\bcontrols\x18\x03 \x01(\v2!.cardlog.type.v1.SpendingControlsR\bcontrols\x12>\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\trequestId\x12+\n" +
+	"\x11expected_sequence\x18\x05 \x01(\x04R\x10expectedSequence\"\x8f\x01\n" +
+	"\x1bSetSpendingControlsResponse\x126\n" +
+	"\aaccount\x18\x01 \x01(\v2\x1c.cardlog.accounts.v1.AccountR\aaccount\x12\x1c\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence2\x9b\b\n" +
 	"\x0fAccountsService\x12`\n" +
 	"\vOpenAccount\x12'.cardlog.accounts.v1.OpenAccountRequest\x1a(.cardlog.accounts.v1.OpenAccountResponse\x12]\n" +
 	"\n" +
@@ -1780,7 +1959,8 @@ const file_cardlog_accounts_v1_accounts_proto_rawDesc = "" +
 	"\x0fSetAccountState\x12+.cardlog.accounts.v1.SetAccountStateRequest\x1a,.cardlog.accounts.v1.SetAccountStateResponse\x12Z\n" +
 	"\tIssueCard\x12%.cardlog.accounts.v1.IssueCardRequest\x1a&.cardlog.accounts.v1.IssueCardResponse\x12c\n" +
 	"\fSetCardState\x12(.cardlog.accounts.v1.SetCardStateRequest\x1a).cardlog.accounts.v1.SetCardStateResponse\x12`\n" +
-	"\vReplaceCard\x12'.cardlog.accounts.v1.ReplaceCardRequest\x1a(.cardlog.accounts.v1.ReplaceCardResponseB?Z=github.com/cardlog/cardlog/gen/cardlog/accounts/v1;accountsv1b\x06proto3"
+	"\vReplaceCard\x12'.cardlog.accounts.v1.ReplaceCardRequest\x1a(.cardlog.accounts.v1.ReplaceCardResponse\x12x\n" +
+	"\x13SetSpendingControls\x12/.cardlog.accounts.v1.SetSpendingControlsRequest\x1a0.cardlog.accounts.v1.SetSpendingControlsResponseB?Z=github.com/cardlog/cardlog/gen/cardlog/accounts/v1;accountsv1b\x06proto3"
 
 var (
 	file_cardlog_accounts_v1_accounts_proto_rawDescOnce sync.Once
@@ -1794,84 +1974,93 @@ func file_cardlog_accounts_v1_accounts_proto_rawDescGZIP() []byte {
 	return file_cardlog_accounts_v1_accounts_proto_rawDescData
 }
 
-var file_cardlog_accounts_v1_accounts_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_cardlog_accounts_v1_accounts_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_cardlog_accounts_v1_accounts_proto_goTypes = []any{
-	(*Account)(nil),                   // 0: cardlog.accounts.v1.Account
-	(*Card)(nil),                      // 1: cardlog.accounts.v1.Card
-	(*Holder)(nil),                    // 2: cardlog.accounts.v1.Holder
-	(*Address)(nil),                   // 3: cardlog.accounts.v1.Address
-	(*OpenAccountRequest)(nil),        // 4: cardlog.accounts.v1.OpenAccountRequest
-	(*OpenAccountResponse)(nil),       // 5: cardlog.accounts.v1.OpenAccountResponse
-	(*GetAccountRequest)(nil),         // 6: cardlog.accounts.v1.GetAccountRequest
-	(*GetAccountResponse)(nil),        // 7: cardlog.accounts.v1.GetAccountResponse
-	(*ListAccountsRequest)(nil),       // 8: cardlog.accounts.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),      // 9: cardlog.accounts.v1.ListAccountsResponse
-	(*UpdateCreditLimitRequest)(nil),  // 10: cardlog.accounts.v1.UpdateCreditLimitRequest
-	(*UpdateCreditLimitResponse)(nil), // 11: cardlog.accounts.v1.UpdateCreditLimitResponse
-	(*UpdateHolderRequest)(nil),       // 12: cardlog.accounts.v1.UpdateHolderRequest
-	(*UpdateHolderResponse)(nil),      // 13: cardlog.accounts.v1.UpdateHolderResponse
-	(*SetAccountStateRequest)(nil),    // 14: cardlog.accounts.v1.SetAccountStateRequest
-	(*SetAccountStateResponse)(nil),   // 15: cardlog.accounts.v1.SetAccountStateResponse
-	(*IssueCardRequest)(nil),          // 16: cardlog.accounts.v1.IssueCardRequest
-	(*IssueCardResponse)(nil),         // 17: cardlog.accounts.v1.IssueCardResponse
-	(*SetCardStateRequest)(nil),       // 18: cardlog.accounts.v1.SetCardStateRequest
-	(*SetCardStateResponse)(nil),      // 19: cardlog.accounts.v1.SetCardStateResponse
-	(*ReplaceCardRequest)(nil),        // 20: cardlog.accounts.v1.ReplaceCardRequest
-	(*ReplaceCardResponse)(nil),       // 21: cardlog.accounts.v1.ReplaceCardResponse
-	(*v1.Money)(nil),                  // 22: cardlog.type.v1.Money
-	(v1.AccountState)(0),              // 23: cardlog.type.v1.AccountState
-	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
-	(v1.CardState)(0),                 // 25: cardlog.type.v1.CardState
-	(*fieldmaskpb.FieldMask)(nil),     // 26: google.protobuf.FieldMask
+	(*Account)(nil),                     // 0: cardlog.accounts.v1.Account
+	(*Card)(nil),                        // 1: cardlog.accounts.v1.Card
+	(*Holder)(nil),                      // 2: cardlog.accounts.v1.Holder
+	(*Address)(nil),                     // 3: cardlog.accounts.v1.Address
+	(*OpenAccountRequest)(nil),          // 4: cardlog.accounts.v1.OpenAccountRequest
+	(*OpenAccountResponse)(nil),         // 5: cardlog.accounts.v1.OpenAccountResponse
+	(*GetAccountRequest)(nil),           // 6: cardlog.accounts.v1.GetAccountRequest
+	(*GetAccountResponse)(nil),          // 7: cardlog.accounts.v1.GetAccountResponse
+	(*ListAccountsRequest)(nil),         // 8: cardlog.accounts.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),        // 9: cardlog.accounts.v1.ListAccountsResponse
+	(*UpdateCreditLimitRequest)(nil),    // 10: cardlog.accounts.v1.UpdateCreditLimitRequest
+	(*UpdateCreditLimitResponse)(nil),   // 11: cardlog.accounts.v1.UpdateCreditLimitResponse
+	(*UpdateHolderRequest)(nil),         // 12: cardlog.accounts.v1.UpdateHolderRequest
+	(*UpdateHolderResponse)(nil),        // 13: cardlog.accounts.v1.UpdateHolderResponse
+	(*SetAccountStateRequest)(nil),      // 14: cardlog.accounts.v1.SetAccountStateRequest
+	(*SetAccountStateResponse)(nil),     // 15: cardlog.accounts.v1.SetAccountStateResponse
+	(*IssueCardRequest)(nil),            // 16: cardlog.accounts.v1.IssueCardRequest
+	(*IssueCardResponse)(nil),           // 17: cardlog.accounts.v1.IssueCardResponse
+	(*SetCardStateRequest)(nil),         // 18: cardlog.accounts.v1.SetCardStateRequest
+	(*SetCardStateResponse)(nil),        // 19: cardlog.accounts.v1.SetCardStateResponse
+	(*ReplaceCardRequest)(nil),          // 20: cardlog.accounts.v1.ReplaceCardRequest
+	(*ReplaceCardResponse)(nil),         // 21: cardlog.accounts.v1.ReplaceCardResponse
+	(*SetSpendingControlsRequest)(nil),  // 22: cardlog.accounts.v1.SetSpendingControlsRequest
+	(*SetSpendingControlsResponse)(nil), // 23: cardlog.accounts.v1.SetSpendingControlsResponse
+	(*v1.Money)(nil),                    // 24: cardlog.type.v1.Money
+	(v1.AccountState)(0),                // 25: cardlog.type.v1.AccountState
+	(*timestamppb.Timestamp)(nil),       // 26: google.protobuf.Timestamp
+	(*v1.SpendingControls)(nil),         // 27: cardlog.type.v1.SpendingControls
+	(v1.CardState)(0),                   // 28: cardlog.type.v1.CardState
+	(*fieldmaskpb.FieldMask)(nil),       // 29: google.protobuf.FieldMask
 }
 var file_cardlog_accounts_v1_accounts_proto_depIdxs = []int32{
 	2,  // 0: cardlog.accounts.v1.Account.holder:type_name -> cardlog.accounts.v1.Holder
-	22, // 1: cardlog.accounts.v1.Account.credit_limit:type_name -> cardlog.type.v1.Money
-	23, // 2: cardlog.accounts.v1.Account.state:type_name -> cardlog.type.v1.AccountState
+	24, // 1: cardlog.accounts.v1.Account.credit_limit:type_name -> cardlog.type.v1.Money
+	25, // 2: cardlog.accounts.v1.Account.state:type_name -> cardlog.type.v1.AccountState
 	1,  // 3: cardlog.accounts.v1.Account.cards:type_name -> cardlog.accounts.v1.Card
-	24, // 4: cardlog.accounts.v1.Account.opened_at:type_name -> google.protobuf.Timestamp
-	24, // 5: cardlog.accounts.v1.Account.updated_at:type_name -> google.protobuf.Timestamp
-	25, // 6: cardlog.accounts.v1.Card.state:type_name -> cardlog.type.v1.CardState
-	3,  // 7: cardlog.accounts.v1.Holder.address:type_name -> cardlog.accounts.v1.Address
-	2,  // 8: cardlog.accounts.v1.OpenAccountRequest.holder:type_name -> cardlog.accounts.v1.Holder
-	22, // 9: cardlog.accounts.v1.OpenAccountRequest.credit_limit:type_name -> cardlog.type.v1.Money
-	0,  // 10: cardlog.accounts.v1.OpenAccountResponse.account:type_name -> cardlog.accounts.v1.Account
-	0,  // 11: cardlog.accounts.v1.GetAccountResponse.account:type_name -> cardlog.accounts.v1.Account
-	0,  // 12: cardlog.accounts.v1.ListAccountsResponse.accounts:type_name -> cardlog.accounts.v1.Account
-	22, // 13: cardlog.accounts.v1.UpdateCreditLimitRequest.credit_limit:type_name -> cardlog.type.v1.Money
-	0,  // 14: cardlog.accounts.v1.UpdateCreditLimitResponse.account:type_name -> cardlog.accounts.v1.Account
-	2,  // 15: cardlog.accounts.v1.UpdateHolderRequest.holder:type_name -> cardlog.accounts.v1.Holder
-	26, // 16: cardlog.accounts.v1.UpdateHolderRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 17: cardlog.accounts.v1.UpdateHolderResponse.account:type_name -> cardlog.accounts.v1.Account
-	23, // 18: cardlog.accounts.v1.SetAccountStateRequest.state:type_name -> cardlog.type.v1.AccountState
-	0,  // 19: cardlog.accounts.v1.SetAccountStateResponse.account:type_name -> cardlog.accounts.v1.Account
-	1,  // 20: cardlog.accounts.v1.IssueCardResponse.card:type_name -> cardlog.accounts.v1.Card
-	25, // 21: cardlog.accounts.v1.SetCardStateRequest.state:type_name -> cardlog.type.v1.CardState
-	1,  // 22: cardlog.accounts.v1.SetCardStateResponse.card:type_name -> cardlog.accounts.v1.Card
-	1,  // 23: cardlog.accounts.v1.ReplaceCardResponse.card:type_name -> cardlog.accounts.v1.Card
-	4,  // 24: cardlog.accounts.v1.AccountsService.OpenAccount:input_type -> cardlog.accounts.v1.OpenAccountRequest
-	6,  // 25: cardlog.accounts.v1.AccountsService.GetAccount:input_type -> cardlog.accounts.v1.GetAccountRequest
-	8,  // 26: cardlog.accounts.v1.AccountsService.ListAccounts:input_type -> cardlog.accounts.v1.ListAccountsRequest
-	10, // 27: cardlog.accounts.v1.AccountsService.UpdateCreditLimit:input_type -> cardlog.accounts.v1.UpdateCreditLimitRequest
-	12, // 28: cardlog.accounts.v1.AccountsService.UpdateHolder:input_type -> cardlog.accounts.v1.UpdateHolderRequest
-	14, // 29: cardlog.accounts.v1.AccountsService.SetAccountState:input_type -> cardlog.accounts.v1.SetAccountStateRequest
-	16, // 30: cardlog.accounts.v1.AccountsService.IssueCard:input_type -> cardlog.accounts.v1.IssueCardRequest
-	18, // 31: cardlog.accounts.v1.AccountsService.SetCardState:input_type -> cardlog.accounts.v1.SetCardStateRequest
-	20, // 32: cardlog.accounts.v1.AccountsService.ReplaceCard:input_type -> cardlog.accounts.v1.ReplaceCardRequest
-	5,  // 33: cardlog.accounts.v1.AccountsService.OpenAccount:output_type -> cardlog.accounts.v1.OpenAccountResponse
-	7,  // 34: cardlog.accounts.v1.AccountsService.GetAccount:output_type -> cardlog.accounts.v1.GetAccountResponse
-	9,  // 35: cardlog.accounts.v1.AccountsService.ListAccounts:output_type -> cardlog.accounts.v1.ListAccountsResponse
-	11, // 36: cardlog.accounts.v1.AccountsService.UpdateCreditLimit:output_type -> cardlog.accounts.v1.UpdateCreditLimitResponse
-	13, // 37: cardlog.accounts.v1.AccountsService.UpdateHolder:output_type -> cardlog.accounts.v1.UpdateHolderResponse
-	15, // 38: cardlog.accounts.v1.AccountsService.SetAccountState:output_type -> cardlog.accounts.v1.SetAccountStateResponse
-	17, // 39: cardlog.accounts.v1.AccountsService.IssueCard:output_type -> cardlog.accounts.v1.IssueCardResponse
-	19, // 40: cardlog.accounts.v1.AccountsService.SetCardState:output_type -> cardlog.accounts.v1.SetCardStateResponse
-	21, // 41: cardlog.accounts.v1.AccountsService.ReplaceCard:output_type -> cardlog.accounts.v1.ReplaceCardResponse
-	33, // [33:42] is the sub-list for method output_type
-	24, // [24:33] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	26, // 4: cardlog.accounts.v1.Account.opened_at:type_name -> google.protobuf.Timestamp
+	26, // 5: cardlog.accounts.v1.Account.updated_at:type_name -> google.protobuf.Timestamp
+	27, // 6: cardlog.accounts.v1.Account.controls:type_name -> cardlog.type.v1.SpendingControls
+	28, // 7: cardlog.accounts.v1.Card.state:type_name -> cardlog.type.v1.CardState
+	27, // 8: cardlog.accounts.v1.Card.controls:type_name -> cardlog.type.v1.SpendingControls
+	3,  // 9: cardlog.accounts.v1.Holder.address:type_name -> cardlog.accounts.v1.Address
+	2,  // 10: cardlog.accounts.v1.OpenAccountRequest.holder:type_name -> cardlog.accounts.v1.Holder
+	24, // 11: cardlog.accounts.v1.OpenAccountRequest.credit_limit:type_name -> cardlog.type.v1.Money
+	0,  // 12: cardlog.accounts.v1.OpenAccountResponse.account:type_name -> cardlog.accounts.v1.Account
+	0,  // 13: cardlog.accounts.v1.GetAccountResponse.account:type_name -> cardlog.accounts.v1.Account
+	0,  // 14: cardlog.accounts.v1.ListAccountsResponse.accounts:type_name -> cardlog.accounts.v1.Account
+	24, // 15: cardlog.accounts.v1.UpdateCreditLimitRequest.credit_limit:type_name -> cardlog.type.v1.Money
+	0,  // 16: cardlog.accounts.v1.UpdateCreditLimitResponse.account:type_name -> cardlog.accounts.v1.Account
+	2,  // 17: cardlog.accounts.v1.UpdateHolderRequest.holder:type_name -> cardlog.accounts.v1.Holder
+	29, // 18: cardlog.accounts.v1.UpdateHolderRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 19: cardlog.accounts.v1.UpdateHolderResponse.account:type_name -> cardlog.accounts.v1.Account
+	25, // 20: cardlog.accounts.v1.SetAccountStateRequest.state:type_name -> cardlog.type.v1.AccountState
+	0,  // 21: cardlog.accounts.v1.SetAccountStateResponse.account:type_name -> cardlog.accounts.v1.Account
+	1,  // 22: cardlog.accounts.v1.IssueCardResponse.card:type_name -> cardlog.accounts.v1.Card
+	28, // 23: cardlog.accounts.v1.SetCardStateRequest.state:type_name -> cardlog.type.v1.CardState
+	1,  // 24: cardlog.accounts.v1.SetCardStateResponse.card:type_name -> cardlog.accounts.v1.Card
+	1,  // 25: cardlog.accounts.v1.ReplaceCardResponse.card:type_name -> cardlog.accounts.v1.Card
+	27, // 26: cardlog.accounts.v1.SetSpendingControlsRequest.controls:type_name -> cardlog.type.v1.SpendingControls
+	0,  // 27: cardlog.accounts.v1.SetSpendingControlsResponse.account:type_name -> cardlog.accounts.v1.Account
+	4,  // 28: cardlog.accounts.v1.AccountsService.OpenAccount:input_type -> cardlog.accounts.v1.OpenAccountRequest
+	6,  // 29: cardlog.accounts.v1.AccountsService.GetAccount:input_type -> cardlog.accounts.v1.GetAccountRequest
+	8,  // 30: cardlog.accounts.v1.AccountsService.ListAccounts:input_type -> cardlog.accounts.v1.ListAccountsRequest
+	10, // 31: cardlog.accounts.v1.AccountsService.UpdateCreditLimit:input_type -> cardlog.accounts.v1.UpdateCreditLimitRequest
+	12, // 32: cardlog.accounts.v1.AccountsService.UpdateHolder:input_type -> cardlog.accounts.v1.UpdateHolderRequest
+	14, // 33: cardlog.accounts.v1.AccountsService.SetAccountState:input_type -> cardlog.accounts.v1.SetAccountStateRequest
+	16, // 34: cardlog.accounts.v1.AccountsService.IssueCard:input_type -> cardlog.accounts.v1.IssueCardRequest
+	18, // 35: cardlog.accounts.v1.AccountsService.SetCardState:input_type -> cardlog.accounts.v1.SetCardStateRequest
+	20, // 36: cardlog.accounts.v1.AccountsService.ReplaceCard:input_type -> cardlog.accounts.v1.ReplaceCardRequest
+	22, // 37: cardlog.accounts.v1.AccountsService.SetSpendingControls:input_type -> cardlog.accounts.v1.SetSpendingControlsRequest
+	5,  // 38: cardlog.accounts.v1.AccountsService.OpenAccount:output_type -> cardlog.accounts.v1.OpenAccountResponse
+	7,  // 39: cardlog.accounts.v1.AccountsService.GetAccount:output_type -> cardlog.accounts.v1.GetAccountResponse
+	9,  // 40: cardlog.accounts.v1.AccountsService.ListAccounts:output_type -> cardlog.accounts.v1.ListAccountsResponse
+	11, // 41: cardlog.accounts.v1.AccountsService.UpdateCreditLimit:output_type -> cardlog.accounts.v1.UpdateCreditLimitResponse
+	13, // 42: cardlog.accounts.v1.AccountsService.UpdateHolder:output_type -> cardlog.accounts.v1.UpdateHolderResponse
+	15, // 43: cardlog.accounts.v1.AccountsService.SetAccountState:output_type -> cardlog.accounts.v1.SetAccountStateResponse
+	17, // 44: cardlog.accounts.v1.AccountsService.IssueCard:output_type -> cardlog.accounts.v1.IssueCardResponse
+	19, // 45: cardlog.accounts.v1.AccountsService.SetCardState:output_type -> cardlog.accounts.v1.SetCardStateResponse
+	21, // 46: cardlog.accounts.v1.AccountsService.ReplaceCard:output_type -> cardlog.accounts.v1.ReplaceCardResponse
+	23, // 47: cardlog.accounts.v1.AccountsService.SetSpendingControls:output_type -> cardlog.accounts.v1.SetSpendingControlsResponse
+	38, // [38:48] is the sub-list for method output_type
+	28, // [28:38] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_accounts_v1_accounts_proto_init() }
@@ -1885,7 +2074,7 @@ func file_cardlog_accounts_v1_accounts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_accounts_v1_accounts_proto_rawDesc), len(file_cardlog_accounts_v1_accounts_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

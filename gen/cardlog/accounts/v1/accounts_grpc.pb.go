@@ -21,15 +21,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AccountsService_OpenAccount_FullMethodName       = "/cardlog.accounts.v1.AccountsService/OpenAccount"
-	AccountsService_GetAccount_FullMethodName        = "/cardlog.accounts.v1.AccountsService/GetAccount"
-	AccountsService_ListAccounts_FullMethodName      = "/cardlog.accounts.v1.AccountsService/ListAccounts"
-	AccountsService_UpdateCreditLimit_FullMethodName = "/cardlog.accounts.v1.AccountsService/UpdateCreditLimit"
-	AccountsService_UpdateHolder_FullMethodName      = "/cardlog.accounts.v1.AccountsService/UpdateHolder"
-	AccountsService_SetAccountState_FullMethodName   = "/cardlog.accounts.v1.AccountsService/SetAccountState"
-	AccountsService_IssueCard_FullMethodName         = "/cardlog.accounts.v1.AccountsService/IssueCard"
-	AccountsService_SetCardState_FullMethodName      = "/cardlog.accounts.v1.AccountsService/SetCardState"
-	AccountsService_ReplaceCard_FullMethodName       = "/cardlog.accounts.v1.AccountsService/ReplaceCard"
+	AccountsService_OpenAccount_FullMethodName         = "/cardlog.accounts.v1.AccountsService/OpenAccount"
+	AccountsService_GetAccount_FullMethodName          = "/cardlog.accounts.v1.AccountsService/GetAccount"
+	AccountsService_ListAccounts_FullMethodName        = "/cardlog.accounts.v1.AccountsService/ListAccounts"
+	AccountsService_UpdateCreditLimit_FullMethodName   = "/cardlog.accounts.v1.AccountsService/UpdateCreditLimit"
+	AccountsService_UpdateHolder_FullMethodName        = "/cardlog.accounts.v1.AccountsService/UpdateHolder"
+	AccountsService_SetAccountState_FullMethodName     = "/cardlog.accounts.v1.AccountsService/SetAccountState"
+	AccountsService_IssueCard_FullMethodName           = "/cardlog.accounts.v1.AccountsService/IssueCard"
+	AccountsService_SetCardState_FullMethodName        = "/cardlog.accounts.v1.AccountsService/SetCardState"
+	AccountsService_ReplaceCard_FullMethodName         = "/cardlog.accounts.v1.AccountsService/ReplaceCard"
+	AccountsService_SetSpendingControls_FullMethodName = "/cardlog.accounts.v1.AccountsService/SetSpendingControls"
 )
 
 // AccountsServiceClient is the client API for AccountsService service.
@@ -61,6 +62,9 @@ type AccountsServiceClient interface {
 	SetCardState(ctx context.Context, in *SetCardStateRequest, opts ...grpc.CallOption) (*SetCardStateResponse, error)
 	// ReplaceCard closes a card, unless it is lost or stolen already, and issues an active one with a new number in its place.
 	ReplaceCard(ctx context.Context, in *ReplaceCardRequest, opts ...grpc.CallOption) (*ReplaceCardResponse, error)
+	// SetSpendingControls sets the spending controls of the account or of one card, all of them at once. A replaced card's controls, and what was spent, go on
+	// with the card in its place.
+	SetSpendingControls(ctx context.Context, in *SetSpendingControlsRequest, opts ...grpc.CallOption) (*SetSpendingControlsResponse, error)
 }
 
 type accountsServiceClient struct {
@@ -161,6 +165,16 @@ func (c *accountsServiceClient) ReplaceCard(ctx context.Context, in *ReplaceCard
 	return out, nil
 }
 
+func (c *accountsServiceClient) SetSpendingControls(ctx context.Context, in *SetSpendingControlsRequest, opts ...grpc.CallOption) (*SetSpendingControlsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetSpendingControlsResponse)
+	err := c.cc.Invoke(ctx, AccountsService_SetSpendingControls_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccountsServiceServer is the server API for AccountsService service.
 // All implementations must embed UnimplementedAccountsServiceServer
 // for forward compatibility.
@@ -190,6 +204,9 @@ type AccountsServiceServer interface {
 	SetCardState(context.Context, *SetCardStateRequest) (*SetCardStateResponse, error)
 	// ReplaceCard closes a card, unless it is lost or stolen already, and issues an active one with a new number in its place.
 	ReplaceCard(context.Context, *ReplaceCardRequest) (*ReplaceCardResponse, error)
+	// SetSpendingControls sets the spending controls of the account or of one card, all of them at once. A replaced card's controls, and what was spent, go on
+	// with the card in its place.
+	SetSpendingControls(context.Context, *SetSpendingControlsRequest) (*SetSpendingControlsResponse, error)
 	mustEmbedUnimplementedAccountsServiceServer()
 }
 
@@ -226,6 +243,9 @@ func (UnimplementedAccountsServiceServer) SetCardState(context.Context, *SetCard
 }
 func (UnimplementedAccountsServiceServer) ReplaceCard(context.Context, *ReplaceCardRequest) (*ReplaceCardResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplaceCard not implemented")
+}
+func (UnimplementedAccountsServiceServer) SetSpendingControls(context.Context, *SetSpendingControlsRequest) (*SetSpendingControlsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSpendingControls not implemented")
 }
 func (UnimplementedAccountsServiceServer) mustEmbedUnimplementedAccountsServiceServer() {}
 func (UnimplementedAccountsServiceServer) testEmbeddedByValue()                         {}
@@ -410,6 +430,24 @@ func _AccountsService_ReplaceCard_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountsService_SetSpendingControls_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetSpendingControlsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountsServiceServer).SetSpendingControls(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountsService_SetSpendingControls_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountsServiceServer).SetSpendingControls(ctx, req.(*SetSpendingControlsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccountsService_ServiceDesc is the grpc.ServiceDesc for AccountsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -452,6 +490,10 @@ var AccountsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReplaceCard",
 			Handler:    _AccountsService_ReplaceCard_Handler,
+		},
+		{
+			MethodName: "SetSpendingControls",
+			Handler:    _AccountsService_SetSpendingControls_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -43,6 +43,7 @@ type AccountEvent struct {
 	//	*AccountEvent_CardIssued
 	//	*AccountEvent_CardStateChanged
 	//	*AccountEvent_CardReplaced
+	//	*AccountEvent_SpendingControlsSet
 	Fact          isAccountEvent_Fact `protobuf_oneof:"fact"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -169,6 +170,15 @@ func (x *AccountEvent) GetCardReplaced() *CardReplaced {
 	return nil
 }
 
+func (x *AccountEvent) GetSpendingControlsSet() *SpendingControlsSet {
+	if x != nil {
+		if x, ok := x.Fact.(*AccountEvent_SpendingControlsSet); ok {
+			return x.SpendingControlsSet
+		}
+	}
+	return nil
+}
+
 type isAccountEvent_Fact interface {
 	isAccountEvent_Fact()
 }
@@ -208,6 +218,11 @@ type AccountEvent_CardReplaced struct {
 	CardReplaced *CardReplaced `protobuf:"bytes,26,opt,name=card_replaced,json=cardReplaced,proto3,oneof"`
 }
 
+type AccountEvent_SpendingControlsSet struct {
+	// The spending controls of the account, or of a card, were set.
+	SpendingControlsSet *SpendingControlsSet `protobuf:"bytes,27,opt,name=spending_controls_set,json=spendingControlsSet,proto3,oneof"`
+}
+
 func (*AccountEvent_AccountOpened) isAccountEvent_Fact() {}
 
 func (*AccountEvent_CreditLimitChanged) isAccountEvent_Fact() {}
@@ -221,6 +236,8 @@ func (*AccountEvent_CardIssued) isAccountEvent_Fact() {}
 func (*AccountEvent_CardStateChanged) isAccountEvent_Fact() {}
 
 func (*AccountEvent_CardReplaced) isAccountEvent_Fact() {}
+
+func (*AccountEvent_SpendingControlsSet) isAccountEvent_Fact() {}
 
 // AccountSnapshot is the full state of an account.
 type AccountSnapshot struct {
@@ -241,7 +258,9 @@ type AccountSnapshot struct {
 	// When the account was opened.
 	OpenedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=opened_at,json=openedAt,proto3" json:"opened_at,omitempty"`
 	// When the account last changed.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// The account's spending controls; absent where there are none.
+	Controls      *v1.SpendingControls `protobuf:"bytes,9,opt,name=controls,proto3" json:"controls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -332,6 +351,13 @@ func (x *AccountSnapshot) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *AccountSnapshot) GetControls() *v1.SpendingControls {
+	if x != nil {
+		return x.Controls
+	}
+	return nil
+}
+
 // CardSnapshot is the full state of a card.
 type CardSnapshot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -349,8 +375,10 @@ type CardSnapshot struct {
 	ExpiryYear int32 `protobuf:"varint,6,opt,name=expiry_year,json=expiryYear,proto3" json:"expiry_year,omitempty"`
 	// The card that this one replaces, if any.
 	ReplacesCardId string `protobuf:"bytes,7,opt,name=replaces_card_id,json=replacesCardId,proto3" json:"replaces_card_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The card's spending controls; absent where there are none.
+	Controls      *v1.SpendingControls `protobuf:"bytes,8,opt,name=controls,proto3" json:"controls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CardSnapshot) Reset() {
@@ -430,6 +458,13 @@ func (x *CardSnapshot) GetReplacesCardId() string {
 		return x.ReplacesCardId
 	}
 	return ""
+}
+
+func (x *CardSnapshot) GetControls() *v1.SpendingControls {
+	if x != nil {
+		return x.Controls
+	}
+	return nil
 }
 
 // AccountOpened says that the account was opened; its first state is the snapshot beside it.
@@ -790,11 +825,57 @@ func (x *CardReplaced) GetReason() string {
 	return ""
 }
 
+// SpendingControlsSet says that spending controls were set, all of them at once; they are in the snapshot beside it.
+type SpendingControlsSet struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The card; empty for the account's own.
+	CardId        string `protobuf:"bytes,1,opt,name=card_id,json=cardId,proto3" json:"card_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpendingControlsSet) Reset() {
+	*x = SpendingControlsSet{}
+	mi := &file_cardlog_events_v1_account_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpendingControlsSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpendingControlsSet) ProtoMessage() {}
+
+func (x *SpendingControlsSet) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_account_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpendingControlsSet.ProtoReflect.Descriptor instead.
+func (*SpendingControlsSet) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_account_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SpendingControlsSet) GetCardId() string {
+	if x != nil {
+		return x.CardId
+	}
+	return ""
+}
+
 var File_cardlog_events_v1_account_event_proto protoreflect.FileDescriptor
 
 const file_cardlog_events_v1_account_event_proto_rawDesc = "" +
 	"\n" +
-	"%cardlog/events/v1/account_event.proto\x12\x11cardlog.events.v1\x1a cardlog/events/v1/envelope.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1bcardlog/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x05\n" +
+	"%cardlog/events/v1/account_event.proto\x12\x11cardlog.events.v1\x1a cardlog/events/v1/envelope.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1bcardlog/type/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x06\n" +
 	"\fAccountEvent\x127\n" +
 	"\benvelope\x18\x01 \x01(\v2\x1b.cardlog.events.v1.EnvelopeR\benvelope\x12<\n" +
 	"\aaccount\x18\x02 \x01(\v2\".cardlog.events.v1.AccountSnapshotR\aaccount\x12\x1d\n" +
@@ -807,8 +888,9 @@ const file_cardlog_events_v1_account_event_proto_rawDesc = "" +
 	"\vcard_issued\x18\x18 \x01(\v2\x1d.cardlog.events.v1.CardIssuedH\x00R\n" +
 	"cardIssued\x12S\n" +
 	"\x12card_state_changed\x18\x19 \x01(\v2#.cardlog.events.v1.CardStateChangedH\x00R\x10cardStateChanged\x12F\n" +
-	"\rcard_replaced\x18\x1a \x01(\v2\x1f.cardlog.events.v1.CardReplacedH\x00R\fcardReplacedB\x06\n" +
-	"\x04fact\"\xa2\x03\n" +
+	"\rcard_replaced\x18\x1a \x01(\v2\x1f.cardlog.events.v1.CardReplacedH\x00R\fcardReplaced\x12\\\n" +
+	"\x15spending_controls_set\x18\x1b \x01(\v2&.cardlog.events.v1.SpendingControlsSetH\x00R\x13spendingControlsSetB\x06\n" +
+	"\x04fact\"\xe1\x03\n" +
 	"\x0fAccountSnapshot\x129\n" +
 	"\fcredit_limit\x18\x01 \x01(\v2\x16.cardlog.type.v1.MoneyR\vcreditLimit\x123\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1d.cardlog.type.v1.AccountStateR\x05state\x12#\n" +
@@ -818,7 +900,8 @@ const file_cardlog_events_v1_account_event_proto_rawDesc = "" +
 	"\x05cards\x18\x06 \x03(\v2\x1f.cardlog.events.v1.CardSnapshotR\x05cards\x127\n" +
 	"\topened_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x93\x02\n" +
+	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12=\n" +
+	"\bcontrols\x18\t \x01(\v2!.cardlog.type.v1.SpendingControlsR\bcontrols\"\xd2\x02\n" +
 	"\fCardSnapshot\x12\x17\n" +
 	"\acard_id\x18\x01 \x01(\tR\x06cardId\x12\x1b\n" +
 	"\tlast_four\x18\x02 \x01(\tR\blastFour\x12-\n" +
@@ -827,7 +910,8 @@ const file_cardlog_events_v1_account_event_proto_rawDesc = "" +
 	"\fexpiry_month\x18\x05 \x01(\x05R\vexpiryMonth\x12\x1f\n" +
 	"\vexpiry_year\x18\x06 \x01(\x05R\n" +
 	"expiryYear\x12(\n" +
-	"\x10replaces_card_id\x18\a \x01(\tR\x0ereplacesCardId\"\x0f\n" +
+	"\x10replaces_card_id\x18\a \x01(\tR\x0ereplacesCardId\x12=\n" +
+	"\bcontrols\x18\b \x01(\v2!.cardlog.type.v1.SpendingControlsR\bcontrols\"\x0f\n" +
 	"\rAccountOpened\"H\n" +
 	"\x12CreditLimitChanged\x122\n" +
 	"\x15previous_credit_limit\x18\x01 \x01(\x03R\x13previousCreditLimit\"%\n" +
@@ -846,7 +930,9 @@ const file_cardlog_events_v1_account_event_proto_rawDesc = "" +
 	"\fCardReplaced\x12\x17\n" +
 	"\acard_id\x18\x01 \x01(\tR\x06cardId\x12\x1e\n" +
 	"\vnew_card_id\x18\x02 \x01(\tR\tnewCardId\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reasonB;Z9github.com/cardlog/cardlog/gen/cardlog/events/v1;eventsv1b\x06proto3"
+	"\x06reason\x18\x03 \x01(\tR\x06reason\".\n" +
+	"\x13SpendingControlsSet\x12\x17\n" +
+	"\acard_id\x18\x01 \x01(\tR\x06cardIdB;Z9github.com/cardlog/cardlog/gen/cardlog/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_cardlog_events_v1_account_event_proto_rawDescOnce sync.Once
@@ -860,7 +946,7 @@ func file_cardlog_events_v1_account_event_proto_rawDescGZIP() []byte {
 	return file_cardlog_events_v1_account_event_proto_rawDescData
 }
 
-var file_cardlog_events_v1_account_event_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_cardlog_events_v1_account_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_cardlog_events_v1_account_event_proto_goTypes = []any{
 	(*AccountEvent)(nil),          // 0: cardlog.events.v1.AccountEvent
 	(*AccountSnapshot)(nil),       // 1: cardlog.events.v1.AccountSnapshot
@@ -872,14 +958,16 @@ var file_cardlog_events_v1_account_event_proto_goTypes = []any{
 	(*CardIssued)(nil),            // 7: cardlog.events.v1.CardIssued
 	(*CardStateChanged)(nil),      // 8: cardlog.events.v1.CardStateChanged
 	(*CardReplaced)(nil),          // 9: cardlog.events.v1.CardReplaced
-	(*Envelope)(nil),              // 10: cardlog.events.v1.Envelope
-	(*v1.Money)(nil),              // 11: cardlog.type.v1.Money
-	(v1.AccountState)(0),          // 12: cardlog.type.v1.AccountState
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(v1.CardState)(0),             // 14: cardlog.type.v1.CardState
+	(*SpendingControlsSet)(nil),   // 10: cardlog.events.v1.SpendingControlsSet
+	(*Envelope)(nil),              // 11: cardlog.events.v1.Envelope
+	(*v1.Money)(nil),              // 12: cardlog.type.v1.Money
+	(v1.AccountState)(0),          // 13: cardlog.type.v1.AccountState
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*v1.SpendingControls)(nil),   // 15: cardlog.type.v1.SpendingControls
+	(v1.CardState)(0),             // 16: cardlog.type.v1.CardState
 }
 var file_cardlog_events_v1_account_event_proto_depIdxs = []int32{
-	10, // 0: cardlog.events.v1.AccountEvent.envelope:type_name -> cardlog.events.v1.Envelope
+	11, // 0: cardlog.events.v1.AccountEvent.envelope:type_name -> cardlog.events.v1.Envelope
 	1,  // 1: cardlog.events.v1.AccountEvent.account:type_name -> cardlog.events.v1.AccountSnapshot
 	3,  // 2: cardlog.events.v1.AccountEvent.account_opened:type_name -> cardlog.events.v1.AccountOpened
 	4,  // 3: cardlog.events.v1.AccountEvent.credit_limit_changed:type_name -> cardlog.events.v1.CreditLimitChanged
@@ -888,19 +976,22 @@ var file_cardlog_events_v1_account_event_proto_depIdxs = []int32{
 	7,  // 6: cardlog.events.v1.AccountEvent.card_issued:type_name -> cardlog.events.v1.CardIssued
 	8,  // 7: cardlog.events.v1.AccountEvent.card_state_changed:type_name -> cardlog.events.v1.CardStateChanged
 	9,  // 8: cardlog.events.v1.AccountEvent.card_replaced:type_name -> cardlog.events.v1.CardReplaced
-	11, // 9: cardlog.events.v1.AccountSnapshot.credit_limit:type_name -> cardlog.type.v1.Money
-	12, // 10: cardlog.events.v1.AccountSnapshot.state:type_name -> cardlog.type.v1.AccountState
-	2,  // 11: cardlog.events.v1.AccountSnapshot.cards:type_name -> cardlog.events.v1.CardSnapshot
-	13, // 12: cardlog.events.v1.AccountSnapshot.opened_at:type_name -> google.protobuf.Timestamp
-	13, // 13: cardlog.events.v1.AccountSnapshot.updated_at:type_name -> google.protobuf.Timestamp
-	14, // 14: cardlog.events.v1.CardSnapshot.state:type_name -> cardlog.type.v1.CardState
-	12, // 15: cardlog.events.v1.AccountStateChanged.previous_state:type_name -> cardlog.type.v1.AccountState
-	14, // 16: cardlog.events.v1.CardStateChanged.previous_state:type_name -> cardlog.type.v1.CardState
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	10, // 9: cardlog.events.v1.AccountEvent.spending_controls_set:type_name -> cardlog.events.v1.SpendingControlsSet
+	12, // 10: cardlog.events.v1.AccountSnapshot.credit_limit:type_name -> cardlog.type.v1.Money
+	13, // 11: cardlog.events.v1.AccountSnapshot.state:type_name -> cardlog.type.v1.AccountState
+	2,  // 12: cardlog.events.v1.AccountSnapshot.cards:type_name -> cardlog.events.v1.CardSnapshot
+	14, // 13: cardlog.events.v1.AccountSnapshot.opened_at:type_name -> google.protobuf.Timestamp
+	14, // 14: cardlog.events.v1.AccountSnapshot.updated_at:type_name -> google.protobuf.Timestamp
+	15, // 15: cardlog.events.v1.AccountSnapshot.controls:type_name -> cardlog.type.v1.SpendingControls
+	16, // 16: cardlog.events.v1.CardSnapshot.state:type_name -> cardlog.type.v1.CardState
+	15, // 17: cardlog.events.v1.CardSnapshot.controls:type_name -> cardlog.type.v1.SpendingControls
+	13, // 18: cardlog.events.v1.AccountStateChanged.previous_state:type_name -> cardlog.type.v1.AccountState
+	16, // 19: cardlog.events.v1.CardStateChanged.previous_state:type_name -> cardlog.type.v1.CardState
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_events_v1_account_event_proto_init() }
@@ -917,6 +1008,7 @@ func file_cardlog_events_v1_account_event_proto_init() {
 		(*AccountEvent_CardIssued)(nil),
 		(*AccountEvent_CardStateChanged)(nil),
 		(*AccountEvent_CardReplaced)(nil),
+		(*AccountEvent_SpendingControlsSet)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -924,7 +1016,7 @@ func file_cardlog_events_v1_account_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_events_v1_account_event_proto_rawDesc), len(file_cardlog_events_v1_account_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -46,6 +46,18 @@ const (
 	CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS CommandKind = 7
 	// A withholding that came due. Ids are release-<payment>.
 	CommandKind_COMMAND_KIND_END_WITHHOLDING CommandKind = 8
+	// IncrementAuthorization. Its id is the increment's.
+	CommandKind_COMMAND_KIND_INCREMENT_AUTHORIZATION CommandKind = 9
+	// AdviseAuthorization. Its id is the advice's.
+	CommandKind_COMMAND_KIND_ADVISE_AUTHORIZATION CommandKind = 10
+	// ReversePresentment. Its id is the reversal's.
+	CommandKind_COMMAND_KIND_REVERSE_PRESENTMENT CommandKind = 11
+	// ReverseRefund. Its id is the reversal's.
+	CommandKind_COMMAND_KIND_REVERSE_REFUND CommandKind = 12
+	// CreditDispute. Its id is the dispute's.
+	CommandKind_COMMAND_KIND_CREDIT_DISPUTE CommandKind = 13
+	// ReverseDisputeCredit. Its id is the dispute's.
+	CommandKind_COMMAND_KIND_REVERSE_DISPUTE_CREDIT CommandKind = 14
 	// OpenAccount. Its id is the account's.
 	CommandKind_COMMAND_KIND_OPEN_ACCOUNT CommandKind = 20
 	// UpdateCreditLimit. Its id is the request_id, as for all that make nothing.
@@ -60,6 +72,8 @@ const (
 	CommandKind_COMMAND_KIND_SET_CARD_STATE CommandKind = 25
 	// ReplaceCard. Its id is the new card's.
 	CommandKind_COMMAND_KIND_REPLACE_CARD CommandKind = 26
+	// SetSpendingControls.
+	CommandKind_COMMAND_KIND_SET_SPENDING_CONTROLS CommandKind = 27
 	// SubmitPayment. Its id is the payment's.
 	CommandKind_COMMAND_KIND_SUBMIT_PAYMENT CommandKind = 40
 	// ReleasePayment. Its id is the request_id, as for the two below.
@@ -82,6 +96,12 @@ var (
 		6:  "COMMAND_KIND_FOLLOW_ACCOUNTS",
 		7:  "COMMAND_KIND_FOLLOW_PAYMENTS",
 		8:  "COMMAND_KIND_END_WITHHOLDING",
+		9:  "COMMAND_KIND_INCREMENT_AUTHORIZATION",
+		10: "COMMAND_KIND_ADVISE_AUTHORIZATION",
+		11: "COMMAND_KIND_REVERSE_PRESENTMENT",
+		12: "COMMAND_KIND_REVERSE_REFUND",
+		13: "COMMAND_KIND_CREDIT_DISPUTE",
+		14: "COMMAND_KIND_REVERSE_DISPUTE_CREDIT",
 		20: "COMMAND_KIND_OPEN_ACCOUNT",
 		21: "COMMAND_KIND_UPDATE_CREDIT_LIMIT",
 		22: "COMMAND_KIND_UPDATE_HOLDER",
@@ -89,32 +109,40 @@ var (
 		24: "COMMAND_KIND_ISSUE_CARD",
 		25: "COMMAND_KIND_SET_CARD_STATE",
 		26: "COMMAND_KIND_REPLACE_CARD",
+		27: "COMMAND_KIND_SET_SPENDING_CONTROLS",
 		40: "COMMAND_KIND_SUBMIT_PAYMENT",
 		41: "COMMAND_KIND_RELEASE_PAYMENT",
 		42: "COMMAND_KIND_CANCEL_PAYMENT",
 		43: "COMMAND_KIND_RETURN_PAYMENT",
 	}
 	CommandKind_value = map[string]int32{
-		"COMMAND_KIND_UNSPECIFIED":           0,
-		"COMMAND_KIND_AUTHORIZE":             1,
-		"COMMAND_KIND_REVERSE_AUTHORIZATION": 2,
-		"COMMAND_KIND_PRESENT":               3,
-		"COMMAND_KIND_REFUND":                4,
-		"COMMAND_KIND_EXPIRE":                5,
-		"COMMAND_KIND_FOLLOW_ACCOUNTS":       6,
-		"COMMAND_KIND_FOLLOW_PAYMENTS":       7,
-		"COMMAND_KIND_END_WITHHOLDING":       8,
-		"COMMAND_KIND_OPEN_ACCOUNT":          20,
-		"COMMAND_KIND_UPDATE_CREDIT_LIMIT":   21,
-		"COMMAND_KIND_UPDATE_HOLDER":         22,
-		"COMMAND_KIND_SET_ACCOUNT_STATE":     23,
-		"COMMAND_KIND_ISSUE_CARD":            24,
-		"COMMAND_KIND_SET_CARD_STATE":        25,
-		"COMMAND_KIND_REPLACE_CARD":          26,
-		"COMMAND_KIND_SUBMIT_PAYMENT":        40,
-		"COMMAND_KIND_RELEASE_PAYMENT":       41,
-		"COMMAND_KIND_CANCEL_PAYMENT":        42,
-		"COMMAND_KIND_RETURN_PAYMENT":        43,
+		"COMMAND_KIND_UNSPECIFIED":             0,
+		"COMMAND_KIND_AUTHORIZE":               1,
+		"COMMAND_KIND_REVERSE_AUTHORIZATION":   2,
+		"COMMAND_KIND_PRESENT":                 3,
+		"COMMAND_KIND_REFUND":                  4,
+		"COMMAND_KIND_EXPIRE":                  5,
+		"COMMAND_KIND_FOLLOW_ACCOUNTS":         6,
+		"COMMAND_KIND_FOLLOW_PAYMENTS":         7,
+		"COMMAND_KIND_END_WITHHOLDING":         8,
+		"COMMAND_KIND_INCREMENT_AUTHORIZATION": 9,
+		"COMMAND_KIND_ADVISE_AUTHORIZATION":    10,
+		"COMMAND_KIND_REVERSE_PRESENTMENT":     11,
+		"COMMAND_KIND_REVERSE_REFUND":          12,
+		"COMMAND_KIND_CREDIT_DISPUTE":          13,
+		"COMMAND_KIND_REVERSE_DISPUTE_CREDIT":  14,
+		"COMMAND_KIND_OPEN_ACCOUNT":            20,
+		"COMMAND_KIND_UPDATE_CREDIT_LIMIT":     21,
+		"COMMAND_KIND_UPDATE_HOLDER":           22,
+		"COMMAND_KIND_SET_ACCOUNT_STATE":       23,
+		"COMMAND_KIND_ISSUE_CARD":              24,
+		"COMMAND_KIND_SET_CARD_STATE":          25,
+		"COMMAND_KIND_REPLACE_CARD":            26,
+		"COMMAND_KIND_SET_SPENDING_CONTROLS":   27,
+		"COMMAND_KIND_SUBMIT_PAYMENT":          40,
+		"COMMAND_KIND_RELEASE_PAYMENT":         41,
+		"COMMAND_KIND_CANCEL_PAYMENT":          42,
+		"COMMAND_KIND_RETURN_PAYMENT":          43,
 	}
 )
 
@@ -260,7 +288,7 @@ const file_cardlog_events_v1_envelope_proto_rawDesc = "" +
 	"\n" +
 	"command_id\x18\x05 \x01(\tR\tcommandId\x12%\n" +
 	"\x0ecommand_digest\x18\x06 \x01(\fR\rcommandDigest\x12\x14\n" +
-	"\x05actor\x18\a \x01(\tR\x05actor*\x8c\x05\n" +
+	"\x05actor\x18\a \x01(\tR\x05actor*\x96\a\n" +
 	"\vCommandKind\x12\x1c\n" +
 	"\x18COMMAND_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16COMMAND_KIND_AUTHORIZE\x10\x01\x12&\n" +
@@ -270,14 +298,22 @@ const file_cardlog_events_v1_envelope_proto_rawDesc = "" +
 	"\x13COMMAND_KIND_EXPIRE\x10\x05\x12 \n" +
 	"\x1cCOMMAND_KIND_FOLLOW_ACCOUNTS\x10\x06\x12 \n" +
 	"\x1cCOMMAND_KIND_FOLLOW_PAYMENTS\x10\a\x12 \n" +
-	"\x1cCOMMAND_KIND_END_WITHHOLDING\x10\b\x12\x1d\n" +
+	"\x1cCOMMAND_KIND_END_WITHHOLDING\x10\b\x12(\n" +
+	"$COMMAND_KIND_INCREMENT_AUTHORIZATION\x10\t\x12%\n" +
+	"!COMMAND_KIND_ADVISE_AUTHORIZATION\x10\n" +
+	"\x12$\n" +
+	" COMMAND_KIND_REVERSE_PRESENTMENT\x10\v\x12\x1f\n" +
+	"\x1bCOMMAND_KIND_REVERSE_REFUND\x10\f\x12\x1f\n" +
+	"\x1bCOMMAND_KIND_CREDIT_DISPUTE\x10\r\x12'\n" +
+	"#COMMAND_KIND_REVERSE_DISPUTE_CREDIT\x10\x0e\x12\x1d\n" +
 	"\x19COMMAND_KIND_OPEN_ACCOUNT\x10\x14\x12$\n" +
 	" COMMAND_KIND_UPDATE_CREDIT_LIMIT\x10\x15\x12\x1e\n" +
 	"\x1aCOMMAND_KIND_UPDATE_HOLDER\x10\x16\x12\"\n" +
 	"\x1eCOMMAND_KIND_SET_ACCOUNT_STATE\x10\x17\x12\x1b\n" +
 	"\x17COMMAND_KIND_ISSUE_CARD\x10\x18\x12\x1f\n" +
 	"\x1bCOMMAND_KIND_SET_CARD_STATE\x10\x19\x12\x1d\n" +
-	"\x19COMMAND_KIND_REPLACE_CARD\x10\x1a\x12\x1f\n" +
+	"\x19COMMAND_KIND_REPLACE_CARD\x10\x1a\x12&\n" +
+	"\"COMMAND_KIND_SET_SPENDING_CONTROLS\x10\x1b\x12\x1f\n" +
 	"\x1bCOMMAND_KIND_SUBMIT_PAYMENT\x10(\x12 \n" +
 	"\x1cCOMMAND_KIND_RELEASE_PAYMENT\x10)\x12\x1f\n" +
 	"\x1bCOMMAND_KIND_CANCEL_PAYMENT\x10*\x12\x1f\n" +

@@ -55,6 +55,13 @@ type LedgerEvent struct {
 	//	*LedgerEvent_PaymentPosted
 	//	*LedgerEvent_PaymentReturned
 	//	*LedgerEvent_WithholdingEnded
+	//	*LedgerEvent_AuthorizationIncremented
+	//	*LedgerEvent_IncrementDeclined
+	//	*LedgerEvent_AuthorizationAdvised
+	//	*LedgerEvent_PresentmentReversed
+	//	*LedgerEvent_RefundReversed
+	//	*LedgerEvent_DisputeCredited
+	//	*LedgerEvent_DisputeCreditReversed
 	Fact          isLedgerEvent_Fact `protobuf_oneof:"fact"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -258,6 +265,69 @@ func (x *LedgerEvent) GetWithholdingEnded() *WithholdingEnded {
 	return nil
 }
 
+func (x *LedgerEvent) GetAuthorizationIncremented() *AuthorizationIncremented {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_AuthorizationIncremented); ok {
+			return x.AuthorizationIncremented
+		}
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetIncrementDeclined() *IncrementDeclined {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_IncrementDeclined); ok {
+			return x.IncrementDeclined
+		}
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetAuthorizationAdvised() *AuthorizationAdvised {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_AuthorizationAdvised); ok {
+			return x.AuthorizationAdvised
+		}
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetPresentmentReversed() *PresentmentReversed {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_PresentmentReversed); ok {
+			return x.PresentmentReversed
+		}
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetRefundReversed() *RefundReversed {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_RefundReversed); ok {
+			return x.RefundReversed
+		}
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetDisputeCredited() *DisputeCredited {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_DisputeCredited); ok {
+			return x.DisputeCredited
+		}
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetDisputeCreditReversed() *DisputeCreditReversed {
+	if x != nil {
+		if x, ok := x.Fact.(*LedgerEvent_DisputeCreditReversed); ok {
+			return x.DisputeCreditReversed
+		}
+	}
+	return nil
+}
+
 type isLedgerEvent_Fact interface {
 	isLedgerEvent_Fact()
 }
@@ -273,17 +343,17 @@ type LedgerEvent_LimitChanged struct {
 }
 
 type LedgerEvent_AccountChanged struct {
-	// Its state, or the country of its holder, was set.
+	// Its state, the country of its holder, or its spending controls were set.
 	AccountChanged *AccountChanged `protobuf:"bytes,22,opt,name=account_changed,json=accountChanged,proto3,oneof"`
 }
 
 type LedgerEvent_CardChanged struct {
-	// One or two of its cards were issued or changed state.
+	// One or two of its cards were issued, changed state, or got other spending controls.
 	CardChanged *CardChanged `protobuf:"bytes,23,opt,name=card_changed,json=cardChanged,proto3,oneof"`
 }
 
 type LedgerEvent_AuthorizationApproved struct {
-	// A purchase was authorized, in full or in part, or a card verified.
+	// A purchase or a merchant credit was authorized, in full or in part, or a card verified.
 	AuthorizationApproved *AuthorizationApproved `protobuf:"bytes,24,opt,name=authorization_approved,json=authorizationApproved,proto3,oneof"`
 }
 
@@ -332,6 +402,41 @@ type LedgerEvent_WithholdingEnded struct {
 	WithholdingEnded *WithholdingEnded `protobuf:"bytes,33,opt,name=withholding_ended,json=withholdingEnded,proto3,oneof"`
 }
 
+type LedgerEvent_AuthorizationIncremented struct {
+	// A hold was raised, or an expired one opened again.
+	AuthorizationIncremented *AuthorizationIncremented `protobuf:"bytes,34,opt,name=authorization_incremented,json=authorizationIncremented,proto3,oneof"`
+}
+
+type LedgerEvent_IncrementDeclined struct {
+	// A hold was not raised.
+	IncrementDeclined *IncrementDeclined `protobuf:"bytes,35,opt,name=increment_declined,json=incrementDeclined,proto3,oneof"`
+}
+
+type LedgerEvent_AuthorizationAdvised struct {
+	// The network told what is held.
+	AuthorizationAdvised *AuthorizationAdvised `protobuf:"bytes,36,opt,name=authorization_advised,json=authorizationAdvised,proto3,oneof"`
+}
+
+type LedgerEvent_PresentmentReversed struct {
+	// A presentment was taken back.
+	PresentmentReversed *PresentmentReversed `protobuf:"bytes,37,opt,name=presentment_reversed,json=presentmentReversed,proto3,oneof"`
+}
+
+type LedgerEvent_RefundReversed struct {
+	// A refund was taken back.
+	RefundReversed *RefundReversed `protobuf:"bytes,38,opt,name=refund_reversed,json=refundReversed,proto3,oneof"`
+}
+
+type LedgerEvent_DisputeCredited struct {
+	// A purchase was credited while it is disputed.
+	DisputeCredited *DisputeCredited `protobuf:"bytes,39,opt,name=dispute_credited,json=disputeCredited,proto3,oneof"`
+}
+
+type LedgerEvent_DisputeCreditReversed struct {
+	// A dispute credit was taken back.
+	DisputeCreditReversed *DisputeCreditReversed `protobuf:"bytes,40,opt,name=dispute_credit_reversed,json=disputeCreditReversed,proto3,oneof"`
+}
+
 func (*LedgerEvent_LedgerOpened) isLedgerEvent_Fact() {}
 
 func (*LedgerEvent_LimitChanged) isLedgerEvent_Fact() {}
@@ -359,6 +464,20 @@ func (*LedgerEvent_PaymentPosted) isLedgerEvent_Fact() {}
 func (*LedgerEvent_PaymentReturned) isLedgerEvent_Fact() {}
 
 func (*LedgerEvent_WithholdingEnded) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_AuthorizationIncremented) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_IncrementDeclined) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_AuthorizationAdvised) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_PresentmentReversed) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_RefundReversed) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_DisputeCredited) isLedgerEvent_Fact() {}
+
+func (*LedgerEvent_DisputeCreditReversed) isLedgerEvent_Fact() {}
 
 // LedgerBalances are an account's balances, in minor units.
 type LedgerBalances struct {
@@ -468,13 +587,13 @@ type TransactionRecord struct {
 	PreviousSequence uint64 `protobuf:"varint,6,opt,name=previous_sequence,json=previousSequence,proto3" json:"previous_sequence,omitempty"`
 	// Stream sequence of its authorization; 0 when there is none or this event is it.
 	AuthorizationSequence uint64 `protobuf:"varint,7,opt,name=authorization_sequence,json=authorizationSequence,proto3" json:"authorization_sequence,omitempty"`
-	// Sum of approved amounts.
+	// Sum of approved amounts of purchases; after an advice, what it told.
 	Authorized int64 `protobuf:"varint,8,opt,name=authorized,proto3" json:"authorized,omitempty"`
 	// What is held now.
 	Held int64 `protobuf:"varint,9,opt,name=held,proto3" json:"held,omitempty"`
-	// Sum of presentments.
+	// Sum of presentments, less those that were taken back.
 	Cleared int64 `protobuf:"varint,10,opt,name=cleared,proto3" json:"cleared,omitempty"`
-	// Sum of refunds.
+	// Sum of refunds, less those that were taken back.
 	Refunded int64 `protobuf:"varint,11,opt,name=refunded,proto3" json:"refunded,omitempty"`
 	// Sum of what reversals released.
 	Reversed int64 `protobuf:"varint,12,opt,name=reversed,proto3" json:"reversed,omitempty"`
@@ -493,7 +612,21 @@ type TransactionRecord struct {
 	// What of the payment came back.
 	Returned int64 `protobuf:"varint,19,opt,name=returned,proto3" json:"returned,omitempty"`
 	// What of the payment cannot be spent yet; expires_at says until when.
-	Withheld      int64 `protobuf:"varint,20,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	Withheld int64 `protobuf:"varint,20,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	// What the rules held beyond what was asked.
+	HoldSurplus int64 `protobuf:"varint,21,opt,name=hold_surplus,json=holdSurplus,proto3" json:"hold_surplus,omitempty"`
+	// The merchant asked for it as an estimate, before the purchase.
+	PreAuthorization bool `protobuf:"varint,22,opt,name=pre_authorization,json=preAuthorization,proto3" json:"pre_authorization,omitempty"`
+	// Sum of approved merchant credits. They move nothing until they are refunded.
+	RefundAuthorized int64 `protobuf:"varint,23,opt,name=refund_authorized,json=refundAuthorized,proto3" json:"refund_authorized,omitempty"`
+	// Sum of the presentments that were taken back.
+	ClearingReversed int64 `protobuf:"varint,24,opt,name=clearing_reversed,json=clearingReversed,proto3" json:"clearing_reversed,omitempty"`
+	// Sum of the refunds that were taken back.
+	RefundReversed int64 `protobuf:"varint,25,opt,name=refund_reversed,json=refundReversed,proto3" json:"refund_reversed,omitempty"`
+	// Sum of the dispute credits, less those that were taken back.
+	Disputed int64 `protobuf:"varint,26,opt,name=disputed,proto3" json:"disputed,omitempty"`
+	// A completion advice was received.
+	Completed     bool `protobuf:"varint,27,opt,name=completed,proto3" json:"completed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -668,6 +801,55 @@ func (x *TransactionRecord) GetWithheld() int64 {
 	return 0
 }
 
+func (x *TransactionRecord) GetHoldSurplus() int64 {
+	if x != nil {
+		return x.HoldSurplus
+	}
+	return 0
+}
+
+func (x *TransactionRecord) GetPreAuthorization() bool {
+	if x != nil {
+		return x.PreAuthorization
+	}
+	return false
+}
+
+func (x *TransactionRecord) GetRefundAuthorized() int64 {
+	if x != nil {
+		return x.RefundAuthorized
+	}
+	return 0
+}
+
+func (x *TransactionRecord) GetClearingReversed() int64 {
+	if x != nil {
+		return x.ClearingReversed
+	}
+	return 0
+}
+
+func (x *TransactionRecord) GetRefundReversed() int64 {
+	if x != nil {
+		return x.RefundReversed
+	}
+	return 0
+}
+
+func (x *TransactionRecord) GetDisputed() int64 {
+	if x != nil {
+		return x.Disputed
+	}
+	return 0
+}
+
+func (x *TransactionRecord) GetCompleted() bool {
+	if x != nil {
+		return x.Completed
+	}
+	return false
+}
+
 // DecisionRecord is the answer to a command, and for a request how it came about: a reader can run it again.
 type DecisionRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -696,9 +878,19 @@ type DecisionRecord struct {
 	// Version of the rules file.
 	RulesVersion string `protobuf:"bytes,12,opt,name=rules_version,json=rulesVersion,proto3" json:"rules_version,omitempty"`
 	// Every check, in order.
-	Checks        []*CheckRecord `protobuf:"bytes,13,rep,name=checks,proto3" json:"checks,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Checks []*CheckRecord `protobuf:"bytes,13,rep,name=checks,proto3" json:"checks,omitempty"`
+	// The row of the profile's table that says when the hold comes due, in words; empty where none was set.
+	HoldExpiryRule string `protobuf:"bytes,14,opt,name=hold_expiry_rule,json=holdExpiryRule,proto3" json:"hold_expiry_rule,omitempty"`
+	// The row of the profile's table that raised the hold above what was asked, in words; empty where none did.
+	HoldAmountRule string `protobuf:"bytes,15,opt,name=hold_amount_rule,json=holdAmountRule,proto3" json:"hold_amount_rule,omitempty"`
+	// The over-capture is within what the profile calls normal for the merchant's category.
+	OverCaptureTolerated bool `protobuf:"varint,16,opt,name=over_capture_tolerated,json=overCaptureTolerated,proto3" json:"over_capture_tolerated,omitempty"`
+	// For how many whole days the presentment is late.
+	DaysLate int32 `protobuf:"varint,17,opt,name=days_late,json=daysLate,proto3" json:"days_late,omitempty"`
+	// More was asked to be reversed than was held, so only that was.
+	ReversalCapped bool `protobuf:"varint,18,opt,name=reversal_capped,json=reversalCapped,proto3" json:"reversal_capped,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DecisionRecord) Reset() {
@@ -822,6 +1014,41 @@ func (x *DecisionRecord) GetChecks() []*CheckRecord {
 	return nil
 }
 
+func (x *DecisionRecord) GetHoldExpiryRule() string {
+	if x != nil {
+		return x.HoldExpiryRule
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetHoldAmountRule() string {
+	if x != nil {
+		return x.HoldAmountRule
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetOverCaptureTolerated() bool {
+	if x != nil {
+		return x.OverCaptureTolerated
+	}
+	return false
+}
+
+func (x *DecisionRecord) GetDaysLate() int32 {
+	if x != nil {
+		return x.DaysLate
+	}
+	return 0
+}
+
+func (x *DecisionRecord) GetReversalCapped() bool {
+	if x != nil {
+		return x.ReversalCapped
+	}
+	return false
+}
+
 // CheckRecord is one check with what it saw.
 type CheckRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -838,7 +1065,13 @@ type CheckRecord struct {
 	// The value seen, for codes and ids.
 	SeenCode string `protobuf:"bytes,6,opt,name=seen_code,json=seenCode,proto3" json:"seen_code,omitempty"`
 	// The code or list it was held against.
-	BoundCode     string `protobuf:"bytes,7,opt,name=bound_code,json=boundCode,proto3" json:"bound_code,omitempty"`
+	BoundCode string `protobuf:"bytes,7,opt,name=bound_code,json=boundCode,proto3" json:"bound_code,omitempty"`
+	// Whose rule it is.
+	Scope v1.CheckScope `protobuf:"varint,8,opt,name=scope,proto3,enum=cardlog.type.v1.CheckScope" json:"scope,omitempty"`
+	// The calendar window that it adds up.
+	Window v1.Window `protobuf:"varint,9,opt,name=window,proto3,enum=cardlog.type.v1.Window" json:"window,omitempty"`
+	// The number of hours that it adds up, where it is not a calendar window.
+	TrailingHours int32 `protobuf:"varint,10,opt,name=trailing_hours,json=trailingHours,proto3" json:"trailing_hours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -920,6 +1153,27 @@ func (x *CheckRecord) GetBoundCode() string {
 		return x.BoundCode
 	}
 	return ""
+}
+
+func (x *CheckRecord) GetScope() v1.CheckScope {
+	if x != nil {
+		return x.Scope
+	}
+	return v1.CheckScope(0)
+}
+
+func (x *CheckRecord) GetWindow() v1.Window {
+	if x != nil {
+		return x.Window
+	}
+	return v1.Window(0)
+}
+
+func (x *CheckRecord) GetTrailingHours() int32 {
+	if x != nil {
+		return x.TrailingHours
+	}
+	return 0
 }
 
 // LedgerOpened says with what the account entered the ledger.
@@ -1077,7 +1331,7 @@ func (x *LimitChanged) GetCreditLimit() int64 {
 	return 0
 }
 
-// AccountChanged says that the account's state, or its holder's country, was set.
+// AccountChanged says that the account's state, its holder's country, or its spending controls were set.
 type AccountChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Stream sequence in ACCOUNTS of the event that told.
@@ -1086,8 +1340,10 @@ type AccountChanged struct {
 	State v1.AccountState `protobuf:"varint,2,opt,name=state,proto3,enum=cardlog.type.v1.AccountState" json:"state,omitempty"`
 	// The holder's country from now on.
 	HomeCountryCode string `protobuf:"bytes,3,opt,name=home_country_code,json=homeCountryCode,proto3" json:"home_country_code,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The account's spending controls from now on; absent where there are none.
+	Controls      *v1.SpendingControls `protobuf:"bytes,4,opt,name=controls,proto3" json:"controls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AccountChanged) Reset() {
@@ -1139,6 +1395,13 @@ func (x *AccountChanged) GetHomeCountryCode() string {
 		return x.HomeCountryCode
 	}
 	return ""
+}
+
+func (x *AccountChanged) GetControls() *v1.SpendingControls {
+	if x != nil {
+		return x.Controls
+	}
+	return nil
 }
 
 // CardChanged says that cards were issued or changed state.
@@ -1209,8 +1472,10 @@ type LedgerCard struct {
 	ExpiryYear int32 `protobuf:"varint,4,opt,name=expiry_year,json=expiryYear,proto3" json:"expiry_year,omitempty"`
 	// The card that it replaces, if any.
 	ReplacesCardId string `protobuf:"bytes,5,opt,name=replaces_card_id,json=replacesCardId,proto3" json:"replaces_card_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Its spending controls; absent where there are none.
+	Controls      *v1.SpendingControls `protobuf:"bytes,6,opt,name=controls,proto3" json:"controls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LedgerCard) Reset() {
@@ -1278,6 +1543,13 @@ func (x *LedgerCard) GetReplacesCardId() string {
 	return ""
 }
 
+func (x *LedgerCard) GetControls() *v1.SpendingControls {
+	if x != nil {
+		return x.Controls
+	}
+	return nil
+}
+
 // AuthorizationRequest is what the terminal asked for. Card and merchant are in the transaction beside it.
 type AuthorizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1290,7 +1562,11 @@ type AuthorizationRequest struct {
 	// The terminal can take an approval of a part.
 	PartialApprovalAllowed bool `protobuf:"varint,4,opt,name=partial_approval_allowed,json=partialApprovalAllowed,proto3" json:"partial_approval_allowed,omitempty"`
 	// How the card was read.
-	EntryMode     v1.EntryMode `protobuf:"varint,5,opt,name=entry_mode,json=entryMode,proto3,enum=cardlog.type.v1.EntryMode" json:"entry_mode,omitempty"`
+	EntryMode v1.EntryMode `protobuf:"varint,5,opt,name=entry_mode,json=entryMode,proto3,enum=cardlog.type.v1.EntryMode" json:"entry_mode,omitempty"`
+	// The amount is an estimate, before the purchase.
+	PreAuthorization bool `protobuf:"varint,6,opt,name=pre_authorization,json=preAuthorization,proto3" json:"pre_authorization,omitempty"`
+	// A merchant credit: money is to be given back.
+	Refund        bool `protobuf:"varint,7,opt,name=refund,proto3" json:"refund,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1358,6 +1634,20 @@ func (x *AuthorizationRequest) GetEntryMode() v1.EntryMode {
 		return x.EntryMode
 	}
 	return v1.EntryMode(0)
+}
+
+func (x *AuthorizationRequest) GetPreAuthorization() bool {
+	if x != nil {
+		return x.PreAuthorization
+	}
+	return false
+}
+
+func (x *AuthorizationRequest) GetRefund() bool {
+	if x != nil {
+		return x.Refund
+	}
+	return false
 }
 
 // AuthorizationApproved says that a purchase was authorized; the amounts are in the decision.
@@ -1459,8 +1749,10 @@ type AuthorizationReversed struct {
 	RequestedAmount int64 `protobuf:"varint,1,opt,name=requested_amount,json=requestedAmount,proto3" json:"requested_amount,omitempty"`
 	// What was released: never more than was held.
 	ReleasedAmount int64 `protobuf:"varint,2,opt,name=released_amount,json=releasedAmount,proto3" json:"released_amount,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The network's message, where there was one.
+	Network       *v1.NetworkMessage `protobuf:"bytes,3,opt,name=network,proto3" json:"network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuthorizationReversed) Reset() {
@@ -1505,6 +1797,13 @@ func (x *AuthorizationReversed) GetReleasedAmount() int64 {
 		return x.ReleasedAmount
 	}
 	return 0
+}
+
+func (x *AuthorizationReversed) GetNetwork() *v1.NetworkMessage {
+	if x != nil {
+		return x.Network
+	}
+	return nil
 }
 
 // AuthorizationExpired says that a hold came due.
@@ -1919,11 +2218,505 @@ func (x *WithholdingEnded) GetReleasedAmount() int64 {
 	return 0
 }
 
+// IncrementRequest is what was asked to be added to an authorization.
+type IncrementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The difference, not the new total.
+	Amount int64 `protobuf:"varint,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Its currency.
+	CurrencyCode string `protobuf:"bytes,2,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// The network's message, where there was one.
+	Network       *v1.NetworkMessage `protobuf:"bytes,3,opt,name=network,proto3" json:"network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IncrementRequest) Reset() {
+	*x = IncrementRequest{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IncrementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IncrementRequest) ProtoMessage() {}
+
+func (x *IncrementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IncrementRequest.ProtoReflect.Descriptor instead.
+func (*IncrementRequest) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *IncrementRequest) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *IncrementRequest) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+func (x *IncrementRequest) GetNetwork() *v1.NetworkMessage {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+// AuthorizationIncremented says that a hold was raised, or an expired one opened again.
+type AuthorizationIncremented struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was asked.
+	Request *IncrementRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// By how much what is held rose: more than was asked where an expired hold was opened again.
+	AddedAmount int64 `protobuf:"varint,2,opt,name=added_amount,json=addedAmount,proto3" json:"added_amount,omitempty"`
+	// The hold had expired and counts again.
+	Reopened      bool `protobuf:"varint,3,opt,name=reopened,proto3" json:"reopened,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizationIncremented) Reset() {
+	*x = AuthorizationIncremented{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizationIncremented) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizationIncremented) ProtoMessage() {}
+
+func (x *AuthorizationIncremented) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizationIncremented.ProtoReflect.Descriptor instead.
+func (*AuthorizationIncremented) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AuthorizationIncremented) GetRequest() *IncrementRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *AuthorizationIncremented) GetAddedAmount() int64 {
+	if x != nil {
+		return x.AddedAmount
+	}
+	return 0
+}
+
+func (x *AuthorizationIncremented) GetReopened() bool {
+	if x != nil {
+		return x.Reopened
+	}
+	return false
+}
+
+// IncrementDeclined says that a hold was not raised; the reason is in the decision.
+type IncrementDeclined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was asked.
+	Request       *IncrementRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IncrementDeclined) Reset() {
+	*x = IncrementDeclined{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IncrementDeclined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IncrementDeclined) ProtoMessage() {}
+
+func (x *IncrementDeclined) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IncrementDeclined.ProtoReflect.Descriptor instead.
+func (*IncrementDeclined) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *IncrementDeclined) GetRequest() *IncrementRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// AuthorizationAdvised says what the network told of an authorization.
+type AuthorizationAdvised struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it tells.
+	Kind v1.AdviceKind `protobuf:"varint,1,opt,name=kind,proto3,enum=cardlog.type.v1.AdviceKind" json:"kind,omitempty"`
+	// The new total.
+	Amount int64 `protobuf:"varint,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// By how much what is held rose; below zero: fell.
+	HeldChange int64 `protobuf:"varint,3,opt,name=held_change,json=heldChange,proto3" json:"held_change,omitempty"`
+	// The network's message, where there was one.
+	Network       *v1.NetworkMessage `protobuf:"bytes,4,opt,name=network,proto3" json:"network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizationAdvised) Reset() {
+	*x = AuthorizationAdvised{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizationAdvised) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizationAdvised) ProtoMessage() {}
+
+func (x *AuthorizationAdvised) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizationAdvised.ProtoReflect.Descriptor instead.
+func (*AuthorizationAdvised) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *AuthorizationAdvised) GetKind() v1.AdviceKind {
+	if x != nil {
+		return x.Kind
+	}
+	return v1.AdviceKind(0)
+}
+
+func (x *AuthorizationAdvised) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *AuthorizationAdvised) GetHeldChange() int64 {
+	if x != nil {
+		return x.HeldChange
+	}
+	return 0
+}
+
+func (x *AuthorizationAdvised) GetNetwork() *v1.NetworkMessage {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+// PresentmentReversed says that a presentment was taken back. The hold that ended with it does not count again.
+type PresentmentReversed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The presentment's id.
+	PresentmentId string `protobuf:"bytes,1,opt,name=presentment_id,json=presentmentId,proto3" json:"presentment_id,omitempty"`
+	// Sequence of its event.
+	PresentmentSequence uint64 `protobuf:"varint,2,opt,name=presentment_sequence,json=presentmentSequence,proto3" json:"presentment_sequence,omitempty"`
+	// What was taken off the posted balance.
+	Amount        int64 `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PresentmentReversed) Reset() {
+	*x = PresentmentReversed{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PresentmentReversed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PresentmentReversed) ProtoMessage() {}
+
+func (x *PresentmentReversed) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PresentmentReversed.ProtoReflect.Descriptor instead.
+func (*PresentmentReversed) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PresentmentReversed) GetPresentmentId() string {
+	if x != nil {
+		return x.PresentmentId
+	}
+	return ""
+}
+
+func (x *PresentmentReversed) GetPresentmentSequence() uint64 {
+	if x != nil {
+		return x.PresentmentSequence
+	}
+	return 0
+}
+
+func (x *PresentmentReversed) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// RefundReversed says that a refund was taken back.
+type RefundReversed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The refund's id.
+	RefundId string `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	// Sequence of its event.
+	RefundSequence uint64 `protobuf:"varint,2,opt,name=refund_sequence,json=refundSequence,proto3" json:"refund_sequence,omitempty"`
+	// What the posted balance rose by.
+	Amount        int64 `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundReversed) Reset() {
+	*x = RefundReversed{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundReversed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundReversed) ProtoMessage() {}
+
+func (x *RefundReversed) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundReversed.ProtoReflect.Descriptor instead.
+func (*RefundReversed) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RefundReversed) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+func (x *RefundReversed) GetRefundSequence() uint64 {
+	if x != nil {
+		return x.RefundSequence
+	}
+	return 0
+}
+
+func (x *RefundReversed) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// DisputeCredited says that a purchase was credited while it is disputed.
+type DisputeCredited struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The dispute's id.
+	DisputeId string `protobuf:"bytes,1,opt,name=dispute_id,json=disputeId,proto3" json:"dispute_id,omitempty"`
+	// What was taken off the posted balance.
+	Amount        int64 `protobuf:"varint,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisputeCredited) Reset() {
+	*x = DisputeCredited{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisputeCredited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisputeCredited) ProtoMessage() {}
+
+func (x *DisputeCredited) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisputeCredited.ProtoReflect.Descriptor instead.
+func (*DisputeCredited) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DisputeCredited) GetDisputeId() string {
+	if x != nil {
+		return x.DisputeId
+	}
+	return ""
+}
+
+func (x *DisputeCredited) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// DisputeCreditReversed says that a dispute credit was taken back.
+type DisputeCreditReversed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The dispute's id.
+	DisputeId string `protobuf:"bytes,1,opt,name=dispute_id,json=disputeId,proto3" json:"dispute_id,omitempty"`
+	// Sequence of the event that credited it.
+	CreditSequence uint64 `protobuf:"varint,2,opt,name=credit_sequence,json=creditSequence,proto3" json:"credit_sequence,omitempty"`
+	// What the posted balance rose by.
+	Amount        int64 `protobuf:"varint,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisputeCreditReversed) Reset() {
+	*x = DisputeCreditReversed{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisputeCreditReversed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisputeCreditReversed) ProtoMessage() {}
+
+func (x *DisputeCreditReversed) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisputeCreditReversed.ProtoReflect.Descriptor instead.
+func (*DisputeCreditReversed) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DisputeCreditReversed) GetDisputeId() string {
+	if x != nil {
+		return x.DisputeId
+	}
+	return ""
+}
+
+func (x *DisputeCreditReversed) GetCreditSequence() uint64 {
+	if x != nil {
+		return x.CreditSequence
+	}
+	return 0
+}
+
+func (x *DisputeCreditReversed) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
 var File_cardlog_events_v1_ledger_event_proto protoreflect.FileDescriptor
 
 const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\n" +
-	"$cardlog/events/v1/ledger_event.proto\x12\x11cardlog.events.v1\x1a cardlog/events/v1/envelope.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1ecardlog/type/v1/decision.proto\x1a\x1ecardlog/type/v1/merchant.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\v\n" +
+	"$cardlog/events/v1/ledger_event.proto\x12\x11cardlog.events.v1\x1a cardlog/events/v1/envelope.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1ecardlog/type/v1/decision.proto\x1a\x1ecardlog/type/v1/merchant.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x10\n" +
 	"\vLedgerEvent\x127\n" +
 	"\benvelope\x18\x01 \x01(\v2\x1b.cardlog.events.v1.EnvelopeR\benvelope\x12=\n" +
 	"\bbalances\x18\x02 \x01(\v2!.cardlog.events.v1.LedgerBalancesR\bbalances\x12F\n" +
@@ -1944,7 +2737,14 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\x10command_rejected\x18\x1e \x01(\v2\".cardlog.events.v1.CommandRejectedH\x00R\x0fcommandRejected\x12I\n" +
 	"\x0epayment_posted\x18\x1f \x01(\v2 .cardlog.events.v1.PaymentPostedH\x00R\rpaymentPosted\x12S\n" +
 	"\x10payment_returned\x18  \x01(\v2&.cardlog.events.v1.PaymentReturnPostedH\x00R\x0fpaymentReturned\x12R\n" +
-	"\x11withholding_ended\x18! \x01(\v2#.cardlog.events.v1.WithholdingEndedH\x00R\x10withholdingEndedB\x06\n" +
+	"\x11withholding_ended\x18! \x01(\v2#.cardlog.events.v1.WithholdingEndedH\x00R\x10withholdingEnded\x12j\n" +
+	"\x19authorization_incremented\x18\" \x01(\v2+.cardlog.events.v1.AuthorizationIncrementedH\x00R\x18authorizationIncremented\x12U\n" +
+	"\x12increment_declined\x18# \x01(\v2$.cardlog.events.v1.IncrementDeclinedH\x00R\x11incrementDeclined\x12^\n" +
+	"\x15authorization_advised\x18$ \x01(\v2'.cardlog.events.v1.AuthorizationAdvisedH\x00R\x14authorizationAdvised\x12[\n" +
+	"\x14presentment_reversed\x18% \x01(\v2&.cardlog.events.v1.PresentmentReversedH\x00R\x13presentmentReversed\x12L\n" +
+	"\x0frefund_reversed\x18& \x01(\v2!.cardlog.events.v1.RefundReversedH\x00R\x0erefundReversed\x12O\n" +
+	"\x10dispute_credited\x18' \x01(\v2\".cardlog.events.v1.DisputeCreditedH\x00R\x0fdisputeCredited\x12b\n" +
+	"\x17dispute_credit_reversed\x18( \x01(\v2(.cardlog.events.v1.DisputeCreditReversedH\x00R\x15disputeCreditReversedB\x06\n" +
 	"\x04fact\"\xc4\x01\n" +
 	"\x0eLedgerBalances\x12#\n" +
 	"\rcurrency_code\x18\x01 \x01(\tR\fcurrencyCode\x12!\n" +
@@ -1952,7 +2752,7 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\x06posted\x18\x03 \x01(\x03R\x06posted\x12\x18\n" +
 	"\apending\x18\x04 \x01(\x03R\apending\x12\x1a\n" +
 	"\bwithheld\x18\x05 \x01(\x03R\bwithheld\x12\x1c\n" +
-	"\tavailable\x18\x06 \x01(\x03R\tavailable\"\x89\x06\n" +
+	"\tavailable\x18\x06 \x01(\x03R\tavailable\"\x96\b\n" +
 	"\x11TransactionRecord\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\tR\rtransactionId\x12\x17\n" +
 	"\acard_id\x18\x02 \x01(\tR\x06cardId\x125\n" +
@@ -1977,7 +2777,14 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\x0ffinal_presented\x18\x11 \x01(\bR\x0efinalPresented\x12\x12\n" +
 	"\x04paid\x18\x12 \x01(\x03R\x04paid\x12\x1a\n" +
 	"\breturned\x18\x13 \x01(\x03R\breturned\x12\x1a\n" +
-	"\bwithheld\x18\x14 \x01(\x03R\bwithheld\"\xd0\x04\n" +
+	"\bwithheld\x18\x14 \x01(\x03R\bwithheld\x12!\n" +
+	"\fhold_surplus\x18\x15 \x01(\x03R\vholdSurplus\x12+\n" +
+	"\x11pre_authorization\x18\x16 \x01(\bR\x10preAuthorization\x12+\n" +
+	"\x11refund_authorized\x18\x17 \x01(\x03R\x10refundAuthorized\x12+\n" +
+	"\x11clearing_reversed\x18\x18 \x01(\x03R\x10clearingReversed\x12'\n" +
+	"\x0frefund_reversed\x18\x19 \x01(\x03R\x0erefundReversed\x12\x1a\n" +
+	"\bdisputed\x18\x1a \x01(\x03R\bdisputed\x12\x1c\n" +
+	"\tcompleted\x18\x1b \x01(\bR\tcompleted\"\xa0\x06\n" +
 	"\x0eDecisionRecord\x122\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x18.cardlog.type.v1.OutcomeR\aoutcome\x12E\n" +
 	"\x0edecline_reason\x18\x02 \x01(\x0e2\x1e.cardlog.type.v1.DeclineReasonR\rdeclineReason\x12K\n" +
@@ -1993,7 +2800,12 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	" \x01(\bR\tunmatched\x12#\n" +
 	"\rrules_profile\x18\v \x01(\tR\frulesProfile\x12#\n" +
 	"\rrules_version\x18\f \x01(\tR\frulesVersion\x126\n" +
-	"\x06checks\x18\r \x03(\v2\x1e.cardlog.events.v1.CheckRecordR\x06checks\"\x82\x02\n" +
+	"\x06checks\x18\r \x03(\v2\x1e.cardlog.events.v1.CheckRecordR\x06checks\x12(\n" +
+	"\x10hold_expiry_rule\x18\x0e \x01(\tR\x0eholdExpiryRule\x12(\n" +
+	"\x10hold_amount_rule\x18\x0f \x01(\tR\x0eholdAmountRule\x124\n" +
+	"\x16over_capture_tolerated\x18\x10 \x01(\bR\x14overCaptureTolerated\x12\x1b\n" +
+	"\tdays_late\x18\x11 \x01(\x05R\bdaysLate\x12'\n" +
+	"\x0freversal_capped\x18\x12 \x01(\bR\x0ereversalCapped\"\x8d\x03\n" +
 	"\vCheckRecord\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.cardlog.type.v1.CheckKindR\x04kind\x12\x16\n" +
 	"\x06failed\x18\x02 \x01(\bR\x06failed\x12E\n" +
@@ -2002,7 +2814,11 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\x05bound\x18\x05 \x01(\x03R\x05bound\x12\x1b\n" +
 	"\tseen_code\x18\x06 \x01(\tR\bseenCode\x12\x1d\n" +
 	"\n" +
-	"bound_code\x18\a \x01(\tR\tboundCode\"\x89\x02\n" +
+	"bound_code\x18\a \x01(\tR\tboundCode\x121\n" +
+	"\x05scope\x18\b \x01(\x0e2\x1b.cardlog.type.v1.CheckScopeR\x05scope\x12/\n" +
+	"\x06window\x18\t \x01(\x0e2\x17.cardlog.type.v1.WindowR\x06window\x12%\n" +
+	"\x0etrailing_hours\x18\n" +
+	" \x01(\x05R\rtrailingHours\"\x89\x02\n" +
 	"\fLedgerOpened\x12+\n" +
 	"\x11accounts_sequence\x18\x01 \x01(\x04R\x10accountsSequence\x12#\n" +
 	"\rcurrency_code\x18\x02 \x01(\tR\fcurrencyCode\x12!\n" +
@@ -2013,14 +2829,15 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\fLimitChanged\x12+\n" +
 	"\x11accounts_sequence\x18\x01 \x01(\x04R\x10accountsSequence\x122\n" +
 	"\x15previous_credit_limit\x18\x02 \x01(\x03R\x13previousCreditLimit\x12!\n" +
-	"\fcredit_limit\x18\x03 \x01(\x03R\vcreditLimit\"\x9e\x01\n" +
+	"\fcredit_limit\x18\x03 \x01(\x03R\vcreditLimit\"\xdd\x01\n" +
 	"\x0eAccountChanged\x12+\n" +
 	"\x11accounts_sequence\x18\x01 \x01(\x04R\x10accountsSequence\x123\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1d.cardlog.type.v1.AccountStateR\x05state\x12*\n" +
-	"\x11home_country_code\x18\x03 \x01(\tR\x0fhomeCountryCode\"o\n" +
+	"\x11home_country_code\x18\x03 \x01(\tR\x0fhomeCountryCode\x12=\n" +
+	"\bcontrols\x18\x04 \x01(\v2!.cardlog.type.v1.SpendingControlsR\bcontrols\"o\n" +
 	"\vCardChanged\x12+\n" +
 	"\x11accounts_sequence\x18\x01 \x01(\x04R\x10accountsSequence\x123\n" +
-	"\x05cards\x18\x02 \x03(\v2\x1d.cardlog.events.v1.LedgerCardR\x05cards\"\xc5\x01\n" +
+	"\x05cards\x18\x02 \x03(\v2\x1d.cardlog.events.v1.LedgerCardR\x05cards\"\x84\x02\n" +
 	"\n" +
 	"LedgerCard\x12\x17\n" +
 	"\acard_id\x18\x01 \x01(\tR\x06cardId\x120\n" +
@@ -2028,21 +2845,25 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\fexpiry_month\x18\x03 \x01(\x05R\vexpiryMonth\x12\x1f\n" +
 	"\vexpiry_year\x18\x04 \x01(\x05R\n" +
 	"expiryYear\x12(\n" +
-	"\x10replaces_card_id\x18\x05 \x01(\tR\x0ereplacesCardId\"\x83\x02\n" +
+	"\x10replaces_card_id\x18\x05 \x01(\tR\x0ereplacesCardId\x12=\n" +
+	"\bcontrols\x18\x06 \x01(\v2!.cardlog.type.v1.SpendingControlsR\bcontrols\"\xc8\x02\n" +
 	"\x14AuthorizationRequest\x12\x16\n" +
 	"\x06amount\x18\x01 \x01(\x03R\x06amount\x12#\n" +
 	"\rcurrency_code\x18\x02 \x01(\tR\fcurrencyCode\x129\n" +
 	"\anetwork\x18\x03 \x01(\v2\x1f.cardlog.type.v1.NetworkMessageR\anetwork\x128\n" +
 	"\x18partial_approval_allowed\x18\x04 \x01(\bR\x16partialApprovalAllowed\x129\n" +
 	"\n" +
-	"entry_mode\x18\x05 \x01(\x0e2\x1a.cardlog.type.v1.EntryModeR\tentryMode\"Z\n" +
+	"entry_mode\x18\x05 \x01(\x0e2\x1a.cardlog.type.v1.EntryModeR\tentryMode\x12+\n" +
+	"\x11pre_authorization\x18\x06 \x01(\bR\x10preAuthorization\x12\x16\n" +
+	"\x06refund\x18\a \x01(\bR\x06refund\"Z\n" +
 	"\x15AuthorizationApproved\x12A\n" +
 	"\arequest\x18\x01 \x01(\v2'.cardlog.events.v1.AuthorizationRequestR\arequest\"Z\n" +
 	"\x15AuthorizationDeclined\x12A\n" +
-	"\arequest\x18\x01 \x01(\v2'.cardlog.events.v1.AuthorizationRequestR\arequest\"k\n" +
+	"\arequest\x18\x01 \x01(\v2'.cardlog.events.v1.AuthorizationRequestR\arequest\"\xa6\x01\n" +
 	"\x15AuthorizationReversed\x12)\n" +
 	"\x10requested_amount\x18\x01 \x01(\x03R\x0frequestedAmount\x12'\n" +
-	"\x0freleased_amount\x18\x02 \x01(\x03R\x0ereleasedAmount\"r\n" +
+	"\x0freleased_amount\x18\x02 \x01(\x03R\x0ereleasedAmount\x129\n" +
+	"\anetwork\x18\x03 \x01(\v2\x1f.cardlog.type.v1.NetworkMessageR\anetwork\"r\n" +
 	"\x14AuthorizationExpired\x12'\n" +
 	"\x0freleased_amount\x18\x01 \x01(\x03R\x0ereleasedAmount\x121\n" +
 	"\x06due_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05dueAt\"\xb5\x01\n" +
@@ -2068,7 +2889,40 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"returnCode\"h\n" +
 	"\x10WithholdingEnded\x12+\n" +
 	"\x11payments_sequence\x18\x01 \x01(\x04R\x10paymentsSequence\x12'\n" +
-	"\x0freleased_amount\x18\x02 \x01(\x03R\x0ereleasedAmountB;Z9github.com/cardlog/cardlog/gen/cardlog/events/v1;eventsv1b\x06proto3"
+	"\x0freleased_amount\x18\x02 \x01(\x03R\x0ereleasedAmount\"\x8a\x01\n" +
+	"\x10IncrementRequest\x12\x16\n" +
+	"\x06amount\x18\x01 \x01(\x03R\x06amount\x12#\n" +
+	"\rcurrency_code\x18\x02 \x01(\tR\fcurrencyCode\x129\n" +
+	"\anetwork\x18\x03 \x01(\v2\x1f.cardlog.type.v1.NetworkMessageR\anetwork\"\x98\x01\n" +
+	"\x18AuthorizationIncremented\x12=\n" +
+	"\arequest\x18\x01 \x01(\v2#.cardlog.events.v1.IncrementRequestR\arequest\x12!\n" +
+	"\fadded_amount\x18\x02 \x01(\x03R\vaddedAmount\x12\x1a\n" +
+	"\breopened\x18\x03 \x01(\bR\breopened\"R\n" +
+	"\x11IncrementDeclined\x12=\n" +
+	"\arequest\x18\x01 \x01(\v2#.cardlog.events.v1.IncrementRequestR\arequest\"\xbb\x01\n" +
+	"\x14AuthorizationAdvised\x12/\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1b.cardlog.type.v1.AdviceKindR\x04kind\x12\x16\n" +
+	"\x06amount\x18\x02 \x01(\x03R\x06amount\x12\x1f\n" +
+	"\vheld_change\x18\x03 \x01(\x03R\n" +
+	"heldChange\x129\n" +
+	"\anetwork\x18\x04 \x01(\v2\x1f.cardlog.type.v1.NetworkMessageR\anetwork\"\x87\x01\n" +
+	"\x13PresentmentReversed\x12%\n" +
+	"\x0epresentment_id\x18\x01 \x01(\tR\rpresentmentId\x121\n" +
+	"\x14presentment_sequence\x18\x02 \x01(\x04R\x13presentmentSequence\x12\x16\n" +
+	"\x06amount\x18\x03 \x01(\x03R\x06amount\"n\n" +
+	"\x0eRefundReversed\x12\x1b\n" +
+	"\trefund_id\x18\x01 \x01(\tR\brefundId\x12'\n" +
+	"\x0frefund_sequence\x18\x02 \x01(\x04R\x0erefundSequence\x12\x16\n" +
+	"\x06amount\x18\x03 \x01(\x03R\x06amount\"H\n" +
+	"\x0fDisputeCredited\x12\x1d\n" +
+	"\n" +
+	"dispute_id\x18\x01 \x01(\tR\tdisputeId\x12\x16\n" +
+	"\x06amount\x18\x02 \x01(\x03R\x06amount\"w\n" +
+	"\x15DisputeCreditReversed\x12\x1d\n" +
+	"\n" +
+	"dispute_id\x18\x01 \x01(\tR\tdisputeId\x12'\n" +
+	"\x0fcredit_sequence\x18\x02 \x01(\x04R\x0ecreditSequence\x12\x16\n" +
+	"\x06amount\x18\x03 \x01(\x03R\x06amountB;Z9github.com/cardlog/cardlog/gen/cardlog/events/v1;eventsv1b\x06proto3"
 
 var (
 	file_cardlog_events_v1_ledger_event_proto_rawDescOnce sync.Once
@@ -2082,43 +2936,55 @@ func file_cardlog_events_v1_ledger_event_proto_rawDescGZIP() []byte {
 	return file_cardlog_events_v1_ledger_event_proto_rawDescData
 }
 
-var file_cardlog_events_v1_ledger_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_cardlog_events_v1_ledger_event_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_cardlog_events_v1_ledger_event_proto_goTypes = []any{
-	(*LedgerEvent)(nil),           // 0: cardlog.events.v1.LedgerEvent
-	(*LedgerBalances)(nil),        // 1: cardlog.events.v1.LedgerBalances
-	(*TransactionRecord)(nil),     // 2: cardlog.events.v1.TransactionRecord
-	(*DecisionRecord)(nil),        // 3: cardlog.events.v1.DecisionRecord
-	(*CheckRecord)(nil),           // 4: cardlog.events.v1.CheckRecord
-	(*LedgerOpened)(nil),          // 5: cardlog.events.v1.LedgerOpened
-	(*LimitChanged)(nil),          // 6: cardlog.events.v1.LimitChanged
-	(*AccountChanged)(nil),        // 7: cardlog.events.v1.AccountChanged
-	(*CardChanged)(nil),           // 8: cardlog.events.v1.CardChanged
-	(*LedgerCard)(nil),            // 9: cardlog.events.v1.LedgerCard
-	(*AuthorizationRequest)(nil),  // 10: cardlog.events.v1.AuthorizationRequest
-	(*AuthorizationApproved)(nil), // 11: cardlog.events.v1.AuthorizationApproved
-	(*AuthorizationDeclined)(nil), // 12: cardlog.events.v1.AuthorizationDeclined
-	(*AuthorizationReversed)(nil), // 13: cardlog.events.v1.AuthorizationReversed
-	(*AuthorizationExpired)(nil),  // 14: cardlog.events.v1.AuthorizationExpired
-	(*PresentmentPosted)(nil),     // 15: cardlog.events.v1.PresentmentPosted
-	(*RefundPosted)(nil),          // 16: cardlog.events.v1.RefundPosted
-	(*CommandRejected)(nil),       // 17: cardlog.events.v1.CommandRejected
-	(*PaymentPosted)(nil),         // 18: cardlog.events.v1.PaymentPosted
-	(*PaymentReturnPosted)(nil),   // 19: cardlog.events.v1.PaymentReturnPosted
-	(*WithholdingEnded)(nil),      // 20: cardlog.events.v1.WithholdingEnded
-	(*Envelope)(nil),              // 21: cardlog.events.v1.Envelope
-	(*v1.Merchant)(nil),           // 22: cardlog.type.v1.Merchant
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(v1.Outcome)(0),               // 24: cardlog.type.v1.Outcome
-	(v1.DeclineReason)(0),         // 25: cardlog.type.v1.DeclineReason
-	(v1.RejectionReason)(0),       // 26: cardlog.type.v1.RejectionReason
-	(v1.CheckKind)(0),             // 27: cardlog.type.v1.CheckKind
-	(v1.AccountState)(0),          // 28: cardlog.type.v1.AccountState
-	(v1.CardState)(0),             // 29: cardlog.type.v1.CardState
-	(*v1.NetworkMessage)(nil),     // 30: cardlog.type.v1.NetworkMessage
-	(v1.EntryMode)(0),             // 31: cardlog.type.v1.EntryMode
+	(*LedgerEvent)(nil),              // 0: cardlog.events.v1.LedgerEvent
+	(*LedgerBalances)(nil),           // 1: cardlog.events.v1.LedgerBalances
+	(*TransactionRecord)(nil),        // 2: cardlog.events.v1.TransactionRecord
+	(*DecisionRecord)(nil),           // 3: cardlog.events.v1.DecisionRecord
+	(*CheckRecord)(nil),              // 4: cardlog.events.v1.CheckRecord
+	(*LedgerOpened)(nil),             // 5: cardlog.events.v1.LedgerOpened
+	(*LimitChanged)(nil),             // 6: cardlog.events.v1.LimitChanged
+	(*AccountChanged)(nil),           // 7: cardlog.events.v1.AccountChanged
+	(*CardChanged)(nil),              // 8: cardlog.events.v1.CardChanged
+	(*LedgerCard)(nil),               // 9: cardlog.events.v1.LedgerCard
+	(*AuthorizationRequest)(nil),     // 10: cardlog.events.v1.AuthorizationRequest
+	(*AuthorizationApproved)(nil),    // 11: cardlog.events.v1.AuthorizationApproved
+	(*AuthorizationDeclined)(nil),    // 12: cardlog.events.v1.AuthorizationDeclined
+	(*AuthorizationReversed)(nil),    // 13: cardlog.events.v1.AuthorizationReversed
+	(*AuthorizationExpired)(nil),     // 14: cardlog.events.v1.AuthorizationExpired
+	(*PresentmentPosted)(nil),        // 15: cardlog.events.v1.PresentmentPosted
+	(*RefundPosted)(nil),             // 16: cardlog.events.v1.RefundPosted
+	(*CommandRejected)(nil),          // 17: cardlog.events.v1.CommandRejected
+	(*PaymentPosted)(nil),            // 18: cardlog.events.v1.PaymentPosted
+	(*PaymentReturnPosted)(nil),      // 19: cardlog.events.v1.PaymentReturnPosted
+	(*WithholdingEnded)(nil),         // 20: cardlog.events.v1.WithholdingEnded
+	(*IncrementRequest)(nil),         // 21: cardlog.events.v1.IncrementRequest
+	(*AuthorizationIncremented)(nil), // 22: cardlog.events.v1.AuthorizationIncremented
+	(*IncrementDeclined)(nil),        // 23: cardlog.events.v1.IncrementDeclined
+	(*AuthorizationAdvised)(nil),     // 24: cardlog.events.v1.AuthorizationAdvised
+	(*PresentmentReversed)(nil),      // 25: cardlog.events.v1.PresentmentReversed
+	(*RefundReversed)(nil),           // 26: cardlog.events.v1.RefundReversed
+	(*DisputeCredited)(nil),          // 27: cardlog.events.v1.DisputeCredited
+	(*DisputeCreditReversed)(nil),    // 28: cardlog.events.v1.DisputeCreditReversed
+	(*Envelope)(nil),                 // 29: cardlog.events.v1.Envelope
+	(*v1.Merchant)(nil),              // 30: cardlog.type.v1.Merchant
+	(*timestamppb.Timestamp)(nil),    // 31: google.protobuf.Timestamp
+	(v1.Outcome)(0),                  // 32: cardlog.type.v1.Outcome
+	(v1.DeclineReason)(0),            // 33: cardlog.type.v1.DeclineReason
+	(v1.RejectionReason)(0),          // 34: cardlog.type.v1.RejectionReason
+	(v1.CheckKind)(0),                // 35: cardlog.type.v1.CheckKind
+	(v1.CheckScope)(0),               // 36: cardlog.type.v1.CheckScope
+	(v1.Window)(0),                   // 37: cardlog.type.v1.Window
+	(v1.AccountState)(0),             // 38: cardlog.type.v1.AccountState
+	(*v1.SpendingControls)(nil),      // 39: cardlog.type.v1.SpendingControls
+	(v1.CardState)(0),                // 40: cardlog.type.v1.CardState
+	(*v1.NetworkMessage)(nil),        // 41: cardlog.type.v1.NetworkMessage
+	(v1.EntryMode)(0),                // 42: cardlog.type.v1.EntryMode
+	(v1.AdviceKind)(0),               // 43: cardlog.type.v1.AdviceKind
 }
 var file_cardlog_events_v1_ledger_event_proto_depIdxs = []int32{
-	21, // 0: cardlog.events.v1.LedgerEvent.envelope:type_name -> cardlog.events.v1.Envelope
+	29, // 0: cardlog.events.v1.LedgerEvent.envelope:type_name -> cardlog.events.v1.Envelope
 	1,  // 1: cardlog.events.v1.LedgerEvent.balances:type_name -> cardlog.events.v1.LedgerBalances
 	2,  // 2: cardlog.events.v1.LedgerEvent.transaction:type_name -> cardlog.events.v1.TransactionRecord
 	3,  // 3: cardlog.events.v1.LedgerEvent.decision:type_name -> cardlog.events.v1.DecisionRecord
@@ -2136,31 +3002,48 @@ var file_cardlog_events_v1_ledger_event_proto_depIdxs = []int32{
 	18, // 15: cardlog.events.v1.LedgerEvent.payment_posted:type_name -> cardlog.events.v1.PaymentPosted
 	19, // 16: cardlog.events.v1.LedgerEvent.payment_returned:type_name -> cardlog.events.v1.PaymentReturnPosted
 	20, // 17: cardlog.events.v1.LedgerEvent.withholding_ended:type_name -> cardlog.events.v1.WithholdingEnded
-	22, // 18: cardlog.events.v1.TransactionRecord.merchant:type_name -> cardlog.type.v1.Merchant
-	23, // 19: cardlog.events.v1.TransactionRecord.opened_at:type_name -> google.protobuf.Timestamp
-	23, // 20: cardlog.events.v1.TransactionRecord.expires_at:type_name -> google.protobuf.Timestamp
-	24, // 21: cardlog.events.v1.TransactionRecord.authorization_outcome:type_name -> cardlog.type.v1.Outcome
-	24, // 22: cardlog.events.v1.DecisionRecord.outcome:type_name -> cardlog.type.v1.Outcome
-	25, // 23: cardlog.events.v1.DecisionRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	26, // 24: cardlog.events.v1.DecisionRecord.rejection_reason:type_name -> cardlog.type.v1.RejectionReason
-	4,  // 25: cardlog.events.v1.DecisionRecord.checks:type_name -> cardlog.events.v1.CheckRecord
-	27, // 26: cardlog.events.v1.CheckRecord.kind:type_name -> cardlog.type.v1.CheckKind
-	25, // 27: cardlog.events.v1.CheckRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	28, // 28: cardlog.events.v1.LedgerOpened.state:type_name -> cardlog.type.v1.AccountState
-	28, // 29: cardlog.events.v1.AccountChanged.state:type_name -> cardlog.type.v1.AccountState
-	9,  // 30: cardlog.events.v1.CardChanged.cards:type_name -> cardlog.events.v1.LedgerCard
-	29, // 31: cardlog.events.v1.LedgerCard.state:type_name -> cardlog.type.v1.CardState
-	30, // 32: cardlog.events.v1.AuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
-	31, // 33: cardlog.events.v1.AuthorizationRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
-	10, // 34: cardlog.events.v1.AuthorizationApproved.request:type_name -> cardlog.events.v1.AuthorizationRequest
-	10, // 35: cardlog.events.v1.AuthorizationDeclined.request:type_name -> cardlog.events.v1.AuthorizationRequest
-	23, // 36: cardlog.events.v1.AuthorizationExpired.due_at:type_name -> google.protobuf.Timestamp
-	23, // 37: cardlog.events.v1.PresentmentPosted.presented_at:type_name -> google.protobuf.Timestamp
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	22, // 18: cardlog.events.v1.LedgerEvent.authorization_incremented:type_name -> cardlog.events.v1.AuthorizationIncremented
+	23, // 19: cardlog.events.v1.LedgerEvent.increment_declined:type_name -> cardlog.events.v1.IncrementDeclined
+	24, // 20: cardlog.events.v1.LedgerEvent.authorization_advised:type_name -> cardlog.events.v1.AuthorizationAdvised
+	25, // 21: cardlog.events.v1.LedgerEvent.presentment_reversed:type_name -> cardlog.events.v1.PresentmentReversed
+	26, // 22: cardlog.events.v1.LedgerEvent.refund_reversed:type_name -> cardlog.events.v1.RefundReversed
+	27, // 23: cardlog.events.v1.LedgerEvent.dispute_credited:type_name -> cardlog.events.v1.DisputeCredited
+	28, // 24: cardlog.events.v1.LedgerEvent.dispute_credit_reversed:type_name -> cardlog.events.v1.DisputeCreditReversed
+	30, // 25: cardlog.events.v1.TransactionRecord.merchant:type_name -> cardlog.type.v1.Merchant
+	31, // 26: cardlog.events.v1.TransactionRecord.opened_at:type_name -> google.protobuf.Timestamp
+	31, // 27: cardlog.events.v1.TransactionRecord.expires_at:type_name -> google.protobuf.Timestamp
+	32, // 28: cardlog.events.v1.TransactionRecord.authorization_outcome:type_name -> cardlog.type.v1.Outcome
+	32, // 29: cardlog.events.v1.DecisionRecord.outcome:type_name -> cardlog.type.v1.Outcome
+	33, // 30: cardlog.events.v1.DecisionRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	34, // 31: cardlog.events.v1.DecisionRecord.rejection_reason:type_name -> cardlog.type.v1.RejectionReason
+	4,  // 32: cardlog.events.v1.DecisionRecord.checks:type_name -> cardlog.events.v1.CheckRecord
+	35, // 33: cardlog.events.v1.CheckRecord.kind:type_name -> cardlog.type.v1.CheckKind
+	33, // 34: cardlog.events.v1.CheckRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	36, // 35: cardlog.events.v1.CheckRecord.scope:type_name -> cardlog.type.v1.CheckScope
+	37, // 36: cardlog.events.v1.CheckRecord.window:type_name -> cardlog.type.v1.Window
+	38, // 37: cardlog.events.v1.LedgerOpened.state:type_name -> cardlog.type.v1.AccountState
+	38, // 38: cardlog.events.v1.AccountChanged.state:type_name -> cardlog.type.v1.AccountState
+	39, // 39: cardlog.events.v1.AccountChanged.controls:type_name -> cardlog.type.v1.SpendingControls
+	9,  // 40: cardlog.events.v1.CardChanged.cards:type_name -> cardlog.events.v1.LedgerCard
+	40, // 41: cardlog.events.v1.LedgerCard.state:type_name -> cardlog.type.v1.CardState
+	39, // 42: cardlog.events.v1.LedgerCard.controls:type_name -> cardlog.type.v1.SpendingControls
+	41, // 43: cardlog.events.v1.AuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	42, // 44: cardlog.events.v1.AuthorizationRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
+	10, // 45: cardlog.events.v1.AuthorizationApproved.request:type_name -> cardlog.events.v1.AuthorizationRequest
+	10, // 46: cardlog.events.v1.AuthorizationDeclined.request:type_name -> cardlog.events.v1.AuthorizationRequest
+	41, // 47: cardlog.events.v1.AuthorizationReversed.network:type_name -> cardlog.type.v1.NetworkMessage
+	31, // 48: cardlog.events.v1.AuthorizationExpired.due_at:type_name -> google.protobuf.Timestamp
+	31, // 49: cardlog.events.v1.PresentmentPosted.presented_at:type_name -> google.protobuf.Timestamp
+	41, // 50: cardlog.events.v1.IncrementRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	21, // 51: cardlog.events.v1.AuthorizationIncremented.request:type_name -> cardlog.events.v1.IncrementRequest
+	21, // 52: cardlog.events.v1.IncrementDeclined.request:type_name -> cardlog.events.v1.IncrementRequest
+	43, // 53: cardlog.events.v1.AuthorizationAdvised.kind:type_name -> cardlog.type.v1.AdviceKind
+	41, // 54: cardlog.events.v1.AuthorizationAdvised.network:type_name -> cardlog.type.v1.NetworkMessage
+	55, // [55:55] is the sub-list for method output_type
+	55, // [55:55] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_events_v1_ledger_event_proto_init() }
@@ -2184,6 +3067,13 @@ func file_cardlog_events_v1_ledger_event_proto_init() {
 		(*LedgerEvent_PaymentPosted)(nil),
 		(*LedgerEvent_PaymentReturned)(nil),
 		(*LedgerEvent_WithholdingEnded)(nil),
+		(*LedgerEvent_AuthorizationIncremented)(nil),
+		(*LedgerEvent_IncrementDeclined)(nil),
+		(*LedgerEvent_AuthorizationAdvised)(nil),
+		(*LedgerEvent_PresentmentReversed)(nil),
+		(*LedgerEvent_RefundReversed)(nil),
+		(*LedgerEvent_DisputeCredited)(nil),
+		(*LedgerEvent_DisputeCreditReversed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2191,7 +3081,7 @@ func file_cardlog_events_v1_ledger_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_events_v1_ledger_event_proto_rawDesc), len(file_cardlog_events_v1_ledger_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -97,7 +97,7 @@ const (
 	TransactionStatus_TRANSACTION_STATUS_CLEARED TransactionStatus = 2
 	// Presented in part, the rest still held.
 	TransactionStatus_TRANSACTION_STATUS_PARTIALLY_CLEARED TransactionStatus = 3
-	// The hold was released at the merchant's wish, nothing presented.
+	// The hold was released at the merchant's wish, or what was presented or refunded was taken back.
 	TransactionStatus_TRANSACTION_STATUS_REVERSED TransactionStatus = 4
 	// The hold came due, nothing presented.
 	TransactionStatus_TRANSACTION_STATUS_EXPIRED TransactionStatus = 5
@@ -113,6 +113,8 @@ const (
 	TransactionStatus_TRANSACTION_STATUS_POSTED TransactionStatus = 10
 	// A payment that came back.
 	TransactionStatus_TRANSACTION_STATUS_RETURNED TransactionStatus = 11
+	// Credited while it is disputed.
+	TransactionStatus_TRANSACTION_STATUS_DISPUTED TransactionStatus = 12
 )
 
 // Enum value maps for TransactionStatus.
@@ -130,6 +132,7 @@ var (
 		9:  "TRANSACTION_STATUS_VERIFIED",
 		10: "TRANSACTION_STATUS_POSTED",
 		11: "TRANSACTION_STATUS_RETURNED",
+		12: "TRANSACTION_STATUS_DISPUTED",
 	}
 	TransactionStatus_value = map[string]int32{
 		"TRANSACTION_STATUS_UNSPECIFIED":        0,
@@ -144,6 +147,7 @@ var (
 		"TRANSACTION_STATUS_VERIFIED":           9,
 		"TRANSACTION_STATUS_POSTED":             10,
 		"TRANSACTION_STATUS_RETURNED":           11,
+		"TRANSACTION_STATUS_DISPUTED":           12,
 	}
 )
 
@@ -200,6 +204,20 @@ const (
 	EntryType_ENTRY_TYPE_PAYMENT_RETURNED EntryType = 9
 	// What was withheld of a payment may be spent.
 	EntryType_ENTRY_TYPE_WITHHOLDING_ENDED EntryType = 10
+	// The hold was raised.
+	EntryType_ENTRY_TYPE_AUTHORIZATION_INCREMENTED EntryType = 11
+	// The hold was not raised.
+	EntryType_ENTRY_TYPE_INCREMENT_DECLINED EntryType = 12
+	// The network told what is held.
+	EntryType_ENTRY_TYPE_AUTHORIZATION_ADVISED EntryType = 13
+	// A presentment was taken back.
+	EntryType_ENTRY_TYPE_PRESENTMENT_REVERSED EntryType = 14
+	// A refund was taken back.
+	EntryType_ENTRY_TYPE_REFUND_REVERSED EntryType = 15
+	// Credited for a dispute.
+	EntryType_ENTRY_TYPE_DISPUTE_CREDIT EntryType = 16
+	// A dispute credit was taken back.
+	EntryType_ENTRY_TYPE_DISPUTE_CREDIT_REVERSED EntryType = 17
 )
 
 // Enum value maps for EntryType.
@@ -216,19 +234,33 @@ var (
 		8:  "ENTRY_TYPE_PAYMENT",
 		9:  "ENTRY_TYPE_PAYMENT_RETURNED",
 		10: "ENTRY_TYPE_WITHHOLDING_ENDED",
+		11: "ENTRY_TYPE_AUTHORIZATION_INCREMENTED",
+		12: "ENTRY_TYPE_INCREMENT_DECLINED",
+		13: "ENTRY_TYPE_AUTHORIZATION_ADVISED",
+		14: "ENTRY_TYPE_PRESENTMENT_REVERSED",
+		15: "ENTRY_TYPE_REFUND_REVERSED",
+		16: "ENTRY_TYPE_DISPUTE_CREDIT",
+		17: "ENTRY_TYPE_DISPUTE_CREDIT_REVERSED",
 	}
 	EntryType_value = map[string]int32{
-		"ENTRY_TYPE_UNSPECIFIED":            0,
-		"ENTRY_TYPE_AUTHORIZATION_APPROVED": 1,
-		"ENTRY_TYPE_AUTHORIZATION_DECLINED": 2,
-		"ENTRY_TYPE_AUTHORIZATION_REVERSED": 3,
-		"ENTRY_TYPE_AUTHORIZATION_EXPIRED":  4,
-		"ENTRY_TYPE_PRESENTMENT":            5,
-		"ENTRY_TYPE_REFUND":                 6,
-		"ENTRY_TYPE_REJECTED":               7,
-		"ENTRY_TYPE_PAYMENT":                8,
-		"ENTRY_TYPE_PAYMENT_RETURNED":       9,
-		"ENTRY_TYPE_WITHHOLDING_ENDED":      10,
+		"ENTRY_TYPE_UNSPECIFIED":               0,
+		"ENTRY_TYPE_AUTHORIZATION_APPROVED":    1,
+		"ENTRY_TYPE_AUTHORIZATION_DECLINED":    2,
+		"ENTRY_TYPE_AUTHORIZATION_REVERSED":    3,
+		"ENTRY_TYPE_AUTHORIZATION_EXPIRED":     4,
+		"ENTRY_TYPE_PRESENTMENT":               5,
+		"ENTRY_TYPE_REFUND":                    6,
+		"ENTRY_TYPE_REJECTED":                  7,
+		"ENTRY_TYPE_PAYMENT":                   8,
+		"ENTRY_TYPE_PAYMENT_RETURNED":          9,
+		"ENTRY_TYPE_WITHHOLDING_ENDED":         10,
+		"ENTRY_TYPE_AUTHORIZATION_INCREMENTED": 11,
+		"ENTRY_TYPE_INCREMENT_DECLINED":        12,
+		"ENTRY_TYPE_AUTHORIZATION_ADVISED":     13,
+		"ENTRY_TYPE_PRESENTMENT_REVERSED":      14,
+		"ENTRY_TYPE_REFUND_REVERSED":           15,
+		"ENTRY_TYPE_DISPUTE_CREDIT":            16,
+		"ENTRY_TYPE_DISPUTE_CREDIT_REVERSED":   17,
 	}
 )
 
@@ -370,10 +402,16 @@ type Decision struct {
 	Balances *Balances `protobuf:"bytes,12,opt,name=balances,proto3" json:"balances,omitempty"`
 	// Sequence of its event; 0 where nothing was stored (unknown card).
 	Sequence uint64 `protobuf:"varint,13,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// An earlier command with the same id and content was answered so.
-	Duplicate     bool `protobuf:"varint,14,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// An earlier command with the same id and content, or the same network message, was answered so.
+	Duplicate bool `protobuf:"varint,14,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	// The over-capture is within what the rules profile calls normal for the merchant's category.
+	OverCaptureTolerated bool `protobuf:"varint,15,opt,name=over_capture_tolerated,json=overCaptureTolerated,proto3" json:"over_capture_tolerated,omitempty"`
+	// For how many whole days the presentment is late.
+	DaysLate int32 `protobuf:"varint,16,opt,name=days_late,json=daysLate,proto3" json:"days_late,omitempty"`
+	// More was asked to be reversed than was held, so only that was.
+	ReversalCapped bool `protobuf:"varint,17,opt,name=reversal_capped,json=reversalCapped,proto3" json:"reversal_capped,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Decision) Reset() {
@@ -504,6 +542,27 @@ func (x *Decision) GetDuplicate() bool {
 	return false
 }
 
+func (x *Decision) GetOverCaptureTolerated() bool {
+	if x != nil {
+		return x.OverCaptureTolerated
+	}
+	return false
+}
+
+func (x *Decision) GetDaysLate() int32 {
+	if x != nil {
+		return x.DaysLate
+	}
+	return 0
+}
+
+func (x *Decision) GetReversalCapped() bool {
+	if x != nil {
+		return x.ReversalCapped
+	}
+	return false
+}
+
 // Transaction is a purchase, or a refund without one, from its first event to its last.
 type Transaction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -521,9 +580,9 @@ type Transaction struct {
 	Authorized *v1.Money `protobuf:"bytes,6,opt,name=authorized,proto3" json:"authorized,omitempty"`
 	// What is held now.
 	Held *v1.Money `protobuf:"bytes,7,opt,name=held,proto3" json:"held,omitempty"`
-	// Sum of presentments.
+	// Sum of presentments, less those that were taken back.
 	Cleared *v1.Money `protobuf:"bytes,8,opt,name=cleared,proto3" json:"cleared,omitempty"`
-	// Sum of refunds.
+	// Sum of refunds, less those that were taken back.
 	Refunded *v1.Money `protobuf:"bytes,9,opt,name=refunded,proto3" json:"refunded,omitempty"`
 	// When the hold, or the withholding of a payment, comes due; absent when there never was one.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
@@ -544,7 +603,13 @@ type Transaction struct {
 	// What of the payment came back.
 	Returned *v1.Money `protobuf:"bytes,18,opt,name=returned,proto3" json:"returned,omitempty"`
 	// What of the payment cannot be spent until expires_at.
-	Withheld      *v1.Money `protobuf:"bytes,19,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	Withheld *v1.Money `protobuf:"bytes,19,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	// What of an approved merchant credit was not refunded yet. It moves nothing until it is.
+	PendingCredit *v1.Money `protobuf:"bytes,20,opt,name=pending_credit,json=pendingCredit,proto3" json:"pending_credit,omitempty"`
+	// What is credited for disputes.
+	Disputed *v1.Money `protobuf:"bytes,21,opt,name=disputed,proto3" json:"disputed,omitempty"`
+	// The rows of the profile's tables that say when the hold comes due and what it is raised by, in words. GetTransaction only.
+	HoldRules     []string `protobuf:"bytes,22,rep,name=hold_rules,json=holdRules,proto3" json:"hold_rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -712,6 +777,27 @@ func (x *Transaction) GetWithheld() *v1.Money {
 	return nil
 }
 
+func (x *Transaction) GetPendingCredit() *v1.Money {
+	if x != nil {
+		return x.PendingCredit
+	}
+	return nil
+}
+
+func (x *Transaction) GetDisputed() *v1.Money {
+	if x != nil {
+		return x.Disputed
+	}
+	return nil
+}
+
+func (x *Transaction) GetHoldRules() []string {
+	if x != nil {
+		return x.HoldRules
+	}
+	return nil
+}
+
 // Entry is one event of a transaction.
 type Entry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -806,7 +892,11 @@ type Check struct {
 	// The value seen.
 	Seen string `protobuf:"bytes,4,opt,name=seen,proto3" json:"seen,omitempty"`
 	// What it was held against.
-	Bound         string `protobuf:"bytes,5,opt,name=bound,proto3" json:"bound,omitempty"`
+	Bound string `protobuf:"bytes,5,opt,name=bound,proto3" json:"bound,omitempty"`
+	// Whose rule it is.
+	Scope v1.CheckScope `protobuf:"varint,6,opt,name=scope,proto3,enum=cardlog.type.v1.CheckScope" json:"scope,omitempty"`
+	// The time that it adds up, for a spending limit: DAY, WEEK, MONTH, YEAR, LIFETIME, or a number of hours such as 24h.
+	Window        string `protobuf:"bytes,7,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -876,6 +966,20 @@ func (x *Check) GetBound() string {
 	return ""
 }
 
+func (x *Check) GetScope() v1.CheckScope {
+	if x != nil {
+		return x.Scope
+	}
+	return v1.CheckScope(0)
+}
+
+func (x *Check) GetWindow() string {
+	if x != nil {
+		return x.Window
+	}
+	return ""
+}
+
 // AuthorizeRequest asks whether a purchase may go ahead.
 type AuthorizeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -898,7 +1002,11 @@ type AuthorizeRequest struct {
 	// The terminal can take an approval of a part.
 	PartialApprovalAllowed bool `protobuf:"varint,8,opt,name=partial_approval_allowed,json=partialApprovalAllowed,proto3" json:"partial_approval_allowed,omitempty"`
 	// How the card was read.
-	EntryMode     v1.EntryMode `protobuf:"varint,9,opt,name=entry_mode,json=entryMode,proto3,enum=cardlog.type.v1.EntryMode" json:"entry_mode,omitempty"`
+	EntryMode v1.EntryMode `protobuf:"varint,9,opt,name=entry_mode,json=entryMode,proto3,enum=cardlog.type.v1.EntryMode" json:"entry_mode,omitempty"`
+	// The amount is an estimate, before the purchase.
+	PreAuthorization bool `protobuf:"varint,10,opt,name=pre_authorization,json=preAuthorization,proto3" json:"pre_authorization,omitempty"`
+	// A merchant credit: money is to be given back. It is checked like a purchase, but for the credit limit, and moves nothing.
+	Refund        bool `protobuf:"varint,11,opt,name=refund,proto3" json:"refund,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1007,6 +1115,20 @@ func (x *AuthorizeRequest) GetEntryMode() v1.EntryMode {
 		return x.EntryMode
 	}
 	return v1.EntryMode(0)
+}
+
+func (x *AuthorizeRequest) GetPreAuthorization() bool {
+	if x != nil {
+		return x.PreAuthorization
+	}
+	return false
+}
+
+func (x *AuthorizeRequest) GetRefund() bool {
+	if x != nil {
+		return x.Refund
+	}
+	return false
 }
 
 type isAuthorizeRequest_Account interface {
@@ -1130,6 +1252,396 @@ func (*AuthorizeResponse_Decision) isAuthorizeResponse_Result() {}
 
 func (*AuthorizeResponse_Error) isAuthorizeResponse_Result() {}
 
+// IncrementAuthorizationRequest asks to raise a hold.
+type IncrementAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account that is meant.
+	//
+	// Types that are valid to be assigned to Account:
+	//
+	//	*IncrementAuthorizationRequest_AccountId
+	//	*IncrementAuthorizationRequest_CardId
+	//	*IncrementAuthorizationRequest_CardNumber
+	Account isIncrementAuthorizationRequest_Account `protobuf_oneof:"account"`
+	// The transaction.
+	TransactionId string `protobuf:"bytes,4,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
+	// The increment's id.
+	IncrementId string `protobuf:"bytes,5,opt,name=increment_id,json=incrementId,proto3" json:"increment_id,omitempty"`
+	// How much more: the difference, not the new total.
+	Amount *v1.Money `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The network's message, where there was one.
+	Network       *v1.NetworkMessage `protobuf:"bytes,7,opt,name=network,proto3" json:"network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IncrementAuthorizationRequest) Reset() {
+	*x = IncrementAuthorizationRequest{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IncrementAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IncrementAuthorizationRequest) ProtoMessage() {}
+
+func (x *IncrementAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IncrementAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*IncrementAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *IncrementAuthorizationRequest) GetAccount() isIncrementAuthorizationRequest_Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *IncrementAuthorizationRequest) GetAccountId() string {
+	if x != nil {
+		if x, ok := x.Account.(*IncrementAuthorizationRequest_AccountId); ok {
+			return x.AccountId
+		}
+	}
+	return ""
+}
+
+func (x *IncrementAuthorizationRequest) GetCardId() string {
+	if x != nil {
+		if x, ok := x.Account.(*IncrementAuthorizationRequest_CardId); ok {
+			return x.CardId
+		}
+	}
+	return ""
+}
+
+func (x *IncrementAuthorizationRequest) GetCardNumber() string {
+	if x != nil {
+		if x, ok := x.Account.(*IncrementAuthorizationRequest_CardNumber); ok {
+			return x.CardNumber
+		}
+	}
+	return ""
+}
+
+func (x *IncrementAuthorizationRequest) GetTransactionId() string {
+	if x != nil {
+		return x.TransactionId
+	}
+	return ""
+}
+
+func (x *IncrementAuthorizationRequest) GetIncrementId() string {
+	if x != nil {
+		return x.IncrementId
+	}
+	return ""
+}
+
+func (x *IncrementAuthorizationRequest) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *IncrementAuthorizationRequest) GetNetwork() *v1.NetworkMessage {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+type isIncrementAuthorizationRequest_Account interface {
+	isIncrementAuthorizationRequest_Account()
+}
+
+type IncrementAuthorizationRequest_AccountId struct {
+	// The account's id.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3,oneof"`
+}
+
+type IncrementAuthorizationRequest_CardId struct {
+	// The id of one of its cards.
+	CardId string `protobuf:"bytes,2,opt,name=card_id,json=cardId,proto3,oneof"`
+}
+
+type IncrementAuthorizationRequest_CardNumber struct {
+	// The number of one of its cards: 12 to 19 digits.
+	CardNumber string `protobuf:"bytes,3,opt,name=card_number,json=cardNumber,proto3,oneof"`
+}
+
+func (*IncrementAuthorizationRequest_AccountId) isIncrementAuthorizationRequest_Account() {}
+
+func (*IncrementAuthorizationRequest_CardId) isIncrementAuthorizationRequest_Account() {}
+
+func (*IncrementAuthorizationRequest_CardNumber) isIncrementAuthorizationRequest_Account() {}
+
+// IncrementAuthorizationResponse is the answer to IncrementAuthorization.
+type IncrementAuthorizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision.
+	Decision      *Decision `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IncrementAuthorizationResponse) Reset() {
+	*x = IncrementAuthorizationResponse{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IncrementAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IncrementAuthorizationResponse) ProtoMessage() {}
+
+func (x *IncrementAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IncrementAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*IncrementAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *IncrementAuthorizationResponse) GetDecision() *Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// AdviseAuthorizationRequest tells what is held from now on.
+type AdviseAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account that is meant.
+	//
+	// Types that are valid to be assigned to Account:
+	//
+	//	*AdviseAuthorizationRequest_AccountId
+	//	*AdviseAuthorizationRequest_CardId
+	//	*AdviseAuthorizationRequest_CardNumber
+	Account isAdviseAuthorizationRequest_Account `protobuf_oneof:"account"`
+	// The transaction; it begins with this where it is unknown.
+	TransactionId string `protobuf:"bytes,4,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
+	// The advice's id.
+	AdviceId string `protobuf:"bytes,5,opt,name=advice_id,json=adviceId,proto3" json:"advice_id,omitempty"`
+	// The new total that is held; 0 of kind STAND_IN says that the network declined.
+	Amount *v1.Money `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	// What it tells.
+	Kind v1.AdviceKind `protobuf:"varint,7,opt,name=kind,proto3,enum=cardlog.type.v1.AdviceKind" json:"kind,omitempty"`
+	// The merchant, for an advice whose authorization is not known.
+	Merchant *v1.Merchant `protobuf:"bytes,8,opt,name=merchant,proto3" json:"merchant,omitempty"`
+	// The network's message, where there was one.
+	Network       *v1.NetworkMessage `protobuf:"bytes,9,opt,name=network,proto3" json:"network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdviseAuthorizationRequest) Reset() {
+	*x = AdviseAuthorizationRequest{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdviseAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdviseAuthorizationRequest) ProtoMessage() {}
+
+func (x *AdviseAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdviseAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*AdviseAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AdviseAuthorizationRequest) GetAccount() isAdviseAuthorizationRequest_Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *AdviseAuthorizationRequest) GetAccountId() string {
+	if x != nil {
+		if x, ok := x.Account.(*AdviseAuthorizationRequest_AccountId); ok {
+			return x.AccountId
+		}
+	}
+	return ""
+}
+
+func (x *AdviseAuthorizationRequest) GetCardId() string {
+	if x != nil {
+		if x, ok := x.Account.(*AdviseAuthorizationRequest_CardId); ok {
+			return x.CardId
+		}
+	}
+	return ""
+}
+
+func (x *AdviseAuthorizationRequest) GetCardNumber() string {
+	if x != nil {
+		if x, ok := x.Account.(*AdviseAuthorizationRequest_CardNumber); ok {
+			return x.CardNumber
+		}
+	}
+	return ""
+}
+
+func (x *AdviseAuthorizationRequest) GetTransactionId() string {
+	if x != nil {
+		return x.TransactionId
+	}
+	return ""
+}
+
+func (x *AdviseAuthorizationRequest) GetAdviceId() string {
+	if x != nil {
+		return x.AdviceId
+	}
+	return ""
+}
+
+func (x *AdviseAuthorizationRequest) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *AdviseAuthorizationRequest) GetKind() v1.AdviceKind {
+	if x != nil {
+		return x.Kind
+	}
+	return v1.AdviceKind(0)
+}
+
+func (x *AdviseAuthorizationRequest) GetMerchant() *v1.Merchant {
+	if x != nil {
+		return x.Merchant
+	}
+	return nil
+}
+
+func (x *AdviseAuthorizationRequest) GetNetwork() *v1.NetworkMessage {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+type isAdviseAuthorizationRequest_Account interface {
+	isAdviseAuthorizationRequest_Account()
+}
+
+type AdviseAuthorizationRequest_AccountId struct {
+	// The account's id.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3,oneof"`
+}
+
+type AdviseAuthorizationRequest_CardId struct {
+	// The id of one of its cards.
+	CardId string `protobuf:"bytes,2,opt,name=card_id,json=cardId,proto3,oneof"`
+}
+
+type AdviseAuthorizationRequest_CardNumber struct {
+	// The number of one of its cards: 12 to 19 digits.
+	CardNumber string `protobuf:"bytes,3,opt,name=card_number,json=cardNumber,proto3,oneof"`
+}
+
+func (*AdviseAuthorizationRequest_AccountId) isAdviseAuthorizationRequest_Account() {}
+
+func (*AdviseAuthorizationRequest_CardId) isAdviseAuthorizationRequest_Account() {}
+
+func (*AdviseAuthorizationRequest_CardNumber) isAdviseAuthorizationRequest_Account() {}
+
+// AdviseAuthorizationResponse is the answer to AdviseAuthorization.
+type AdviseAuthorizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision.
+	Decision      *Decision `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdviseAuthorizationResponse) Reset() {
+	*x = AdviseAuthorizationResponse{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdviseAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdviseAuthorizationResponse) ProtoMessage() {}
+
+func (x *AdviseAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdviseAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*AdviseAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AdviseAuthorizationResponse) GetDecision() *Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
 // ReverseAuthorizationRequest releases all or part of a hold.
 type ReverseAuthorizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1146,14 +1658,16 @@ type ReverseAuthorizationRequest struct {
 	// The reversal's id.
 	ReversalId string `protobuf:"bytes,5,opt,name=reversal_id,json=reversalId,proto3" json:"reversal_id,omitempty"`
 	// How much to release; all that is held where absent. More than is held releases what is held.
-	Amount        *v1.Money `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	Amount *v1.Money `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The network's message, where there was one.
+	Network       *v1.NetworkMessage `protobuf:"bytes,7,opt,name=network,proto3" json:"network,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReverseAuthorizationRequest) Reset() {
 	*x = ReverseAuthorizationRequest{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[7]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1679,7 @@ func (x *ReverseAuthorizationRequest) String() string {
 func (*ReverseAuthorizationRequest) ProtoMessage() {}
 
 func (x *ReverseAuthorizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[7]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1692,7 @@ func (x *ReverseAuthorizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReverseAuthorizationRequest.ProtoReflect.Descriptor instead.
 func (*ReverseAuthorizationRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{7}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReverseAuthorizationRequest) GetAccount() isReverseAuthorizationRequest_Account {
@@ -1236,6 +1750,13 @@ func (x *ReverseAuthorizationRequest) GetAmount() *v1.Money {
 	return nil
 }
 
+func (x *ReverseAuthorizationRequest) GetNetwork() *v1.NetworkMessage {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
 type isReverseAuthorizationRequest_Account interface {
 	isReverseAuthorizationRequest_Account()
 }
@@ -1272,7 +1793,7 @@ type ReverseAuthorizationResponse struct {
 
 func (x *ReverseAuthorizationResponse) Reset() {
 	*x = ReverseAuthorizationResponse{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[8]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1805,7 @@ func (x *ReverseAuthorizationResponse) String() string {
 func (*ReverseAuthorizationResponse) ProtoMessage() {}
 
 func (x *ReverseAuthorizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[8]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1818,7 @@ func (x *ReverseAuthorizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReverseAuthorizationResponse.ProtoReflect.Descriptor instead.
 func (*ReverseAuthorizationResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{8}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReverseAuthorizationResponse) GetDecision() *Decision {
@@ -1336,7 +1857,7 @@ type PresentRequest struct {
 
 func (x *PresentRequest) Reset() {
 	*x = PresentRequest{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[9]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1869,7 @@ func (x *PresentRequest) String() string {
 func (*PresentRequest) ProtoMessage() {}
 
 func (x *PresentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[9]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1882,7 @@ func (x *PresentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentRequest.ProtoReflect.Descriptor instead.
 func (*PresentRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{9}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PresentRequest) GetAccount() isPresentRequest_Account {
@@ -1483,7 +2004,7 @@ type PresentResponse struct {
 
 func (x *PresentResponse) Reset() {
 	*x = PresentResponse{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[10]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +2016,7 @@ func (x *PresentResponse) String() string {
 func (*PresentResponse) ProtoMessage() {}
 
 func (x *PresentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[10]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +2029,7 @@ func (x *PresentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentResponse.ProtoReflect.Descriptor instead.
 func (*PresentResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{10}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PresentResponse) GetResult() isPresentResponse_Result {
@@ -1561,6 +2082,174 @@ func (*PresentResponse_Decision) isPresentResponse_Result() {}
 
 func (*PresentResponse_Error) isPresentResponse_Result() {}
 
+// ReversePresentmentRequest takes a presentment back.
+type ReversePresentmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account that is meant.
+	//
+	// Types that are valid to be assigned to Account:
+	//
+	//	*ReversePresentmentRequest_AccountId
+	//	*ReversePresentmentRequest_CardId
+	//	*ReversePresentmentRequest_CardNumber
+	Account isReversePresentmentRequest_Account `protobuf_oneof:"account"`
+	// The presentment.
+	PresentmentId string `protobuf:"bytes,4,opt,name=presentment_id,json=presentmentId,proto3" json:"presentment_id,omitempty"`
+	// The reversal's id.
+	ReversalId    string `protobuf:"bytes,5,opt,name=reversal_id,json=reversalId,proto3" json:"reversal_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReversePresentmentRequest) Reset() {
+	*x = ReversePresentmentRequest{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReversePresentmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReversePresentmentRequest) ProtoMessage() {}
+
+func (x *ReversePresentmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReversePresentmentRequest.ProtoReflect.Descriptor instead.
+func (*ReversePresentmentRequest) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReversePresentmentRequest) GetAccount() isReversePresentmentRequest_Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *ReversePresentmentRequest) GetAccountId() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReversePresentmentRequest_AccountId); ok {
+			return x.AccountId
+		}
+	}
+	return ""
+}
+
+func (x *ReversePresentmentRequest) GetCardId() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReversePresentmentRequest_CardId); ok {
+			return x.CardId
+		}
+	}
+	return ""
+}
+
+func (x *ReversePresentmentRequest) GetCardNumber() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReversePresentmentRequest_CardNumber); ok {
+			return x.CardNumber
+		}
+	}
+	return ""
+}
+
+func (x *ReversePresentmentRequest) GetPresentmentId() string {
+	if x != nil {
+		return x.PresentmentId
+	}
+	return ""
+}
+
+func (x *ReversePresentmentRequest) GetReversalId() string {
+	if x != nil {
+		return x.ReversalId
+	}
+	return ""
+}
+
+type isReversePresentmentRequest_Account interface {
+	isReversePresentmentRequest_Account()
+}
+
+type ReversePresentmentRequest_AccountId struct {
+	// The account's id.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3,oneof"`
+}
+
+type ReversePresentmentRequest_CardId struct {
+	// The id of one of its cards.
+	CardId string `protobuf:"bytes,2,opt,name=card_id,json=cardId,proto3,oneof"`
+}
+
+type ReversePresentmentRequest_CardNumber struct {
+	// The number of one of its cards: 12 to 19 digits.
+	CardNumber string `protobuf:"bytes,3,opt,name=card_number,json=cardNumber,proto3,oneof"`
+}
+
+func (*ReversePresentmentRequest_AccountId) isReversePresentmentRequest_Account() {}
+
+func (*ReversePresentmentRequest_CardId) isReversePresentmentRequest_Account() {}
+
+func (*ReversePresentmentRequest_CardNumber) isReversePresentmentRequest_Account() {}
+
+// ReversePresentmentResponse is the answer to ReversePresentment.
+type ReversePresentmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision.
+	Decision      *Decision `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReversePresentmentResponse) Reset() {
+	*x = ReversePresentmentResponse{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReversePresentmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReversePresentmentResponse) ProtoMessage() {}
+
+func (x *ReversePresentmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReversePresentmentResponse.ProtoReflect.Descriptor instead.
+func (*ReversePresentmentResponse) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ReversePresentmentResponse) GetDecision() *Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
 // RefundRequest posts money that a merchant gives back.
 type RefundRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1586,7 +2275,7 @@ type RefundRequest struct {
 
 func (x *RefundRequest) Reset() {
 	*x = RefundRequest{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[11]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +2287,7 @@ func (x *RefundRequest) String() string {
 func (*RefundRequest) ProtoMessage() {}
 
 func (x *RefundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[11]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +2300,7 @@ func (x *RefundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundRequest.ProtoReflect.Descriptor instead.
 func (*RefundRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{11}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RefundRequest) GetAccount() isRefundRequest_Account {
@@ -1712,7 +2401,7 @@ type RefundResponse struct {
 
 func (x *RefundResponse) Reset() {
 	*x = RefundResponse{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[12]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +2413,7 @@ func (x *RefundResponse) String() string {
 func (*RefundResponse) ProtoMessage() {}
 
 func (x *RefundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[12]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,10 +2426,532 @@ func (x *RefundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundResponse.ProtoReflect.Descriptor instead.
 func (*RefundResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{12}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RefundResponse) GetDecision() *Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// ReverseRefundRequest takes a refund back.
+type ReverseRefundRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account that is meant.
+	//
+	// Types that are valid to be assigned to Account:
+	//
+	//	*ReverseRefundRequest_AccountId
+	//	*ReverseRefundRequest_CardId
+	//	*ReverseRefundRequest_CardNumber
+	Account isReverseRefundRequest_Account `protobuf_oneof:"account"`
+	// The refund.
+	RefundId string `protobuf:"bytes,4,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	// The reversal's id.
+	ReversalId    string `protobuf:"bytes,5,opt,name=reversal_id,json=reversalId,proto3" json:"reversal_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReverseRefundRequest) Reset() {
+	*x = ReverseRefundRequest{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReverseRefundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReverseRefundRequest) ProtoMessage() {}
+
+func (x *ReverseRefundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReverseRefundRequest.ProtoReflect.Descriptor instead.
+func (*ReverseRefundRequest) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReverseRefundRequest) GetAccount() isReverseRefundRequest_Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *ReverseRefundRequest) GetAccountId() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReverseRefundRequest_AccountId); ok {
+			return x.AccountId
+		}
+	}
+	return ""
+}
+
+func (x *ReverseRefundRequest) GetCardId() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReverseRefundRequest_CardId); ok {
+			return x.CardId
+		}
+	}
+	return ""
+}
+
+func (x *ReverseRefundRequest) GetCardNumber() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReverseRefundRequest_CardNumber); ok {
+			return x.CardNumber
+		}
+	}
+	return ""
+}
+
+func (x *ReverseRefundRequest) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+func (x *ReverseRefundRequest) GetReversalId() string {
+	if x != nil {
+		return x.ReversalId
+	}
+	return ""
+}
+
+type isReverseRefundRequest_Account interface {
+	isReverseRefundRequest_Account()
+}
+
+type ReverseRefundRequest_AccountId struct {
+	// The account's id.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3,oneof"`
+}
+
+type ReverseRefundRequest_CardId struct {
+	// The id of one of its cards.
+	CardId string `protobuf:"bytes,2,opt,name=card_id,json=cardId,proto3,oneof"`
+}
+
+type ReverseRefundRequest_CardNumber struct {
+	// The number of one of its cards: 12 to 19 digits.
+	CardNumber string `protobuf:"bytes,3,opt,name=card_number,json=cardNumber,proto3,oneof"`
+}
+
+func (*ReverseRefundRequest_AccountId) isReverseRefundRequest_Account() {}
+
+func (*ReverseRefundRequest_CardId) isReverseRefundRequest_Account() {}
+
+func (*ReverseRefundRequest_CardNumber) isReverseRefundRequest_Account() {}
+
+// ReverseRefundResponse is the answer to ReverseRefund.
+type ReverseRefundResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision.
+	Decision      *Decision `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReverseRefundResponse) Reset() {
+	*x = ReverseRefundResponse{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReverseRefundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReverseRefundResponse) ProtoMessage() {}
+
+func (x *ReverseRefundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReverseRefundResponse.ProtoReflect.Descriptor instead.
+func (*ReverseRefundResponse) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReverseRefundResponse) GetDecision() *Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// CreditDisputeRequest credits what is disputed.
+type CreditDisputeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account that is meant.
+	//
+	// Types that are valid to be assigned to Account:
+	//
+	//	*CreditDisputeRequest_AccountId
+	//	*CreditDisputeRequest_CardId
+	//	*CreditDisputeRequest_CardNumber
+	Account isCreditDisputeRequest_Account `protobuf_oneof:"account"`
+	// The dispute's id.
+	DisputeId string `protobuf:"bytes,4,opt,name=dispute_id,json=disputeId,proto3" json:"dispute_id,omitempty"`
+	// The purchase that is disputed.
+	TransactionId string `protobuf:"bytes,5,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
+	// How much to credit: at most what was cleared and not given back yet.
+	Amount        *v1.Money `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreditDisputeRequest) Reset() {
+	*x = CreditDisputeRequest{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreditDisputeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreditDisputeRequest) ProtoMessage() {}
+
+func (x *CreditDisputeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreditDisputeRequest.ProtoReflect.Descriptor instead.
+func (*CreditDisputeRequest) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CreditDisputeRequest) GetAccount() isCreditDisputeRequest_Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *CreditDisputeRequest) GetAccountId() string {
+	if x != nil {
+		if x, ok := x.Account.(*CreditDisputeRequest_AccountId); ok {
+			return x.AccountId
+		}
+	}
+	return ""
+}
+
+func (x *CreditDisputeRequest) GetCardId() string {
+	if x != nil {
+		if x, ok := x.Account.(*CreditDisputeRequest_CardId); ok {
+			return x.CardId
+		}
+	}
+	return ""
+}
+
+func (x *CreditDisputeRequest) GetCardNumber() string {
+	if x != nil {
+		if x, ok := x.Account.(*CreditDisputeRequest_CardNumber); ok {
+			return x.CardNumber
+		}
+	}
+	return ""
+}
+
+func (x *CreditDisputeRequest) GetDisputeId() string {
+	if x != nil {
+		return x.DisputeId
+	}
+	return ""
+}
+
+func (x *CreditDisputeRequest) GetTransactionId() string {
+	if x != nil {
+		return x.TransactionId
+	}
+	return ""
+}
+
+func (x *CreditDisputeRequest) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+type isCreditDisputeRequest_Account interface {
+	isCreditDisputeRequest_Account()
+}
+
+type CreditDisputeRequest_AccountId struct {
+	// The account's id.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3,oneof"`
+}
+
+type CreditDisputeRequest_CardId struct {
+	// The id of one of its cards.
+	CardId string `protobuf:"bytes,2,opt,name=card_id,json=cardId,proto3,oneof"`
+}
+
+type CreditDisputeRequest_CardNumber struct {
+	// The number of one of its cards: 12 to 19 digits.
+	CardNumber string `protobuf:"bytes,3,opt,name=card_number,json=cardNumber,proto3,oneof"`
+}
+
+func (*CreditDisputeRequest_AccountId) isCreditDisputeRequest_Account() {}
+
+func (*CreditDisputeRequest_CardId) isCreditDisputeRequest_Account() {}
+
+func (*CreditDisputeRequest_CardNumber) isCreditDisputeRequest_Account() {}
+
+// CreditDisputeResponse is the answer to CreditDispute.
+type CreditDisputeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision.
+	Decision      *Decision `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreditDisputeResponse) Reset() {
+	*x = CreditDisputeResponse{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreditDisputeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreditDisputeResponse) ProtoMessage() {}
+
+func (x *CreditDisputeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreditDisputeResponse.ProtoReflect.Descriptor instead.
+func (*CreditDisputeResponse) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CreditDisputeResponse) GetDecision() *Decision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// ReverseDisputeCreditRequest takes a dispute credit back.
+type ReverseDisputeCreditRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account that is meant.
+	//
+	// Types that are valid to be assigned to Account:
+	//
+	//	*ReverseDisputeCreditRequest_AccountId
+	//	*ReverseDisputeCreditRequest_CardId
+	//	*ReverseDisputeCreditRequest_CardNumber
+	Account isReverseDisputeCreditRequest_Account `protobuf_oneof:"account"`
+	// The dispute.
+	DisputeId string `protobuf:"bytes,4,opt,name=dispute_id,json=disputeId,proto3" json:"dispute_id,omitempty"`
+	// The purchase that was disputed; need not be given.
+	TransactionId string `protobuf:"bytes,5,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
+	// How much to take back; all of it where absent, and more than was credited takes back what was.
+	Amount        *v1.Money `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReverseDisputeCreditRequest) Reset() {
+	*x = ReverseDisputeCreditRequest{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReverseDisputeCreditRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReverseDisputeCreditRequest) ProtoMessage() {}
+
+func (x *ReverseDisputeCreditRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReverseDisputeCreditRequest.ProtoReflect.Descriptor instead.
+func (*ReverseDisputeCreditRequest) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReverseDisputeCreditRequest) GetAccount() isReverseDisputeCreditRequest_Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *ReverseDisputeCreditRequest) GetAccountId() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReverseDisputeCreditRequest_AccountId); ok {
+			return x.AccountId
+		}
+	}
+	return ""
+}
+
+func (x *ReverseDisputeCreditRequest) GetCardId() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReverseDisputeCreditRequest_CardId); ok {
+			return x.CardId
+		}
+	}
+	return ""
+}
+
+func (x *ReverseDisputeCreditRequest) GetCardNumber() string {
+	if x != nil {
+		if x, ok := x.Account.(*ReverseDisputeCreditRequest_CardNumber); ok {
+			return x.CardNumber
+		}
+	}
+	return ""
+}
+
+func (x *ReverseDisputeCreditRequest) GetDisputeId() string {
+	if x != nil {
+		return x.DisputeId
+	}
+	return ""
+}
+
+func (x *ReverseDisputeCreditRequest) GetTransactionId() string {
+	if x != nil {
+		return x.TransactionId
+	}
+	return ""
+}
+
+func (x *ReverseDisputeCreditRequest) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+type isReverseDisputeCreditRequest_Account interface {
+	isReverseDisputeCreditRequest_Account()
+}
+
+type ReverseDisputeCreditRequest_AccountId struct {
+	// The account's id.
+	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3,oneof"`
+}
+
+type ReverseDisputeCreditRequest_CardId struct {
+	// The id of one of its cards.
+	CardId string `protobuf:"bytes,2,opt,name=card_id,json=cardId,proto3,oneof"`
+}
+
+type ReverseDisputeCreditRequest_CardNumber struct {
+	// The number of one of its cards: 12 to 19 digits.
+	CardNumber string `protobuf:"bytes,3,opt,name=card_number,json=cardNumber,proto3,oneof"`
+}
+
+func (*ReverseDisputeCreditRequest_AccountId) isReverseDisputeCreditRequest_Account() {}
+
+func (*ReverseDisputeCreditRequest_CardId) isReverseDisputeCreditRequest_Account() {}
+
+func (*ReverseDisputeCreditRequest_CardNumber) isReverseDisputeCreditRequest_Account() {}
+
+// ReverseDisputeCreditResponse is the answer to ReverseDisputeCredit.
+type ReverseDisputeCreditResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision.
+	Decision      *Decision `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReverseDisputeCreditResponse) Reset() {
+	*x = ReverseDisputeCreditResponse{}
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReverseDisputeCreditResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReverseDisputeCreditResponse) ProtoMessage() {}
+
+func (x *ReverseDisputeCreditResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReverseDisputeCreditResponse.ProtoReflect.Descriptor instead.
+func (*ReverseDisputeCreditResponse) Descriptor() ([]byte, []int) {
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ReverseDisputeCreditResponse) GetDecision() *Decision {
 	if x != nil {
 		return x.Decision
 	}
@@ -1771,7 +2982,7 @@ type GetBalanceRequest struct {
 
 func (x *GetBalanceRequest) Reset() {
 	*x = GetBalanceRequest{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[13]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +2994,7 @@ func (x *GetBalanceRequest) String() string {
 func (*GetBalanceRequest) ProtoMessage() {}
 
 func (x *GetBalanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[13]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +3007,7 @@ func (x *GetBalanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalanceRequest.ProtoReflect.Descriptor instead.
 func (*GetBalanceRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{13}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetBalanceRequest) GetAccount() isGetBalanceRequest_Account {
@@ -1918,7 +3129,7 @@ type GetBalanceResponse struct {
 
 func (x *GetBalanceResponse) Reset() {
 	*x = GetBalanceResponse{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[14]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +3141,7 @@ func (x *GetBalanceResponse) String() string {
 func (*GetBalanceResponse) ProtoMessage() {}
 
 func (x *GetBalanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[14]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +3154,7 @@ func (x *GetBalanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalanceResponse.ProtoReflect.Descriptor instead.
 func (*GetBalanceResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{14}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetBalanceResponse) GetAccountId() string {
@@ -1995,7 +3206,7 @@ type ListTransactionsRequest struct {
 
 func (x *ListTransactionsRequest) Reset() {
 	*x = ListTransactionsRequest{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[15]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2007,7 +3218,7 @@ func (x *ListTransactionsRequest) String() string {
 func (*ListTransactionsRequest) ProtoMessage() {}
 
 func (x *ListTransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[15]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2020,7 +3231,7 @@ func (x *ListTransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransactionsRequest.ProtoReflect.Descriptor instead.
 func (*ListTransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{15}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListTransactionsRequest) GetAccount() isListTransactionsRequest_Account {
@@ -2109,7 +3320,7 @@ type ListTransactionsResponse struct {
 
 func (x *ListTransactionsResponse) Reset() {
 	*x = ListTransactionsResponse{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[16]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2121,7 +3332,7 @@ func (x *ListTransactionsResponse) String() string {
 func (*ListTransactionsResponse) ProtoMessage() {}
 
 func (x *ListTransactionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[16]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2134,7 +3345,7 @@ func (x *ListTransactionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransactionsResponse.ProtoReflect.Descriptor instead.
 func (*ListTransactionsResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{16}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListTransactionsResponse) GetTransactions() []*Transaction {
@@ -2170,7 +3381,7 @@ type GetTransactionRequest struct {
 
 func (x *GetTransactionRequest) Reset() {
 	*x = GetTransactionRequest{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[17]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +3393,7 @@ func (x *GetTransactionRequest) String() string {
 func (*GetTransactionRequest) ProtoMessage() {}
 
 func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[17]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +3406,7 @@ func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionRequest.ProtoReflect.Descriptor instead.
 func (*GetTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{17}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetTransactionRequest) GetAccount() isGetTransactionRequest_Account {
@@ -2275,7 +3486,7 @@ type GetTransactionResponse struct {
 
 func (x *GetTransactionResponse) Reset() {
 	*x = GetTransactionResponse{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[18]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +3498,7 @@ func (x *GetTransactionResponse) String() string {
 func (*GetTransactionResponse) ProtoMessage() {}
 
 func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[18]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +3511,7 @@ func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionResponse.ProtoReflect.Descriptor instead.
 func (*GetTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{18}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetTransactionResponse) GetTransaction() *Transaction {
@@ -2329,7 +3540,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[19]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +3552,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[19]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +3565,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{19}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListEventsRequest) GetAccount() isListEventsRequest_Account {
@@ -2436,7 +3647,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[20]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +3659,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[20]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +3672,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{20}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListEventsResponse) GetSequence() uint64 {
@@ -2497,7 +3708,7 @@ type WatchAccountRequest struct {
 
 func (x *WatchAccountRequest) Reset() {
 	*x = WatchAccountRequest{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[21]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +3720,7 @@ func (x *WatchAccountRequest) String() string {
 func (*WatchAccountRequest) ProtoMessage() {}
 
 func (x *WatchAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[21]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +3733,7 @@ func (x *WatchAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAccountRequest.ProtoReflect.Descriptor instead.
 func (*WatchAccountRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{21}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WatchAccountRequest) GetAccount() isWatchAccountRequest_Account {
@@ -2606,7 +3817,7 @@ type WatchAccountResponse struct {
 
 func (x *WatchAccountResponse) Reset() {
 	*x = WatchAccountResponse{}
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[22]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2618,7 +3829,7 @@ func (x *WatchAccountResponse) String() string {
 func (*WatchAccountResponse) ProtoMessage() {}
 
 func (x *WatchAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[22]
+	mi := &file_cardlog_transactions_v1_transactions_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2631,7 +3842,7 @@ func (x *WatchAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAccountResponse.ProtoReflect.Descriptor instead.
 func (*WatchAccountResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{22}
+	return file_cardlog_transactions_v1_transactions_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WatchAccountResponse) GetSequence() uint64 {
@@ -2665,7 +3876,7 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x06posted\x18\x02 \x01(\v2\x16.cardlog.type.v1.MoneyR\x06posted\x120\n" +
 	"\apending\x18\x03 \x01(\v2\x16.cardlog.type.v1.MoneyR\apending\x122\n" +
 	"\bwithheld\x18\x04 \x01(\v2\x16.cardlog.type.v1.MoneyR\bwithheld\x124\n" +
-	"\tavailable\x18\x05 \x01(\v2\x16.cardlog.type.v1.MoneyR\tavailable\"\xb0\x05\n" +
+	"\tavailable\x18\x05 \x01(\v2\x16.cardlog.type.v1.MoneyR\tavailable\"\xac\x06\n" +
 	"\bDecision\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\tR\rtransactionId\x122\n" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x18.cardlog.type.v1.OutcomeR\aoutcome\x12E\n" +
@@ -2682,7 +3893,10 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\tunmatched\x18\v \x01(\bR\tunmatched\x12=\n" +
 	"\bbalances\x18\f \x01(\v2!.cardlog.transactions.v1.BalancesR\bbalances\x12\x1a\n" +
 	"\bsequence\x18\r \x01(\x04R\bsequence\x12\x1c\n" +
-	"\tduplicate\x18\x0e \x01(\bR\tduplicate\"\xbb\a\n" +
+	"\tduplicate\x18\x0e \x01(\bR\tduplicate\x124\n" +
+	"\x16over_capture_tolerated\x18\x0f \x01(\bR\x14overCaptureTolerated\x12\x1b\n" +
+	"\tdays_late\x18\x10 \x01(\x05R\bdaysLate\x12'\n" +
+	"\x0freversal_capped\x18\x11 \x01(\bR\x0ereversalCapped\"\xcd\b\n" +
 	"\vTransaction\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\tR\rtransactionId\x12\x17\n" +
 	"\acard_id\x18\x02 \x01(\tR\x06cardId\x125\n" +
@@ -2706,19 +3920,25 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x05rules\x18\x10 \x01(\tR\x05rules\x12*\n" +
 	"\x04paid\x18\x11 \x01(\v2\x16.cardlog.type.v1.MoneyR\x04paid\x122\n" +
 	"\breturned\x18\x12 \x01(\v2\x16.cardlog.type.v1.MoneyR\breturned\x122\n" +
-	"\bwithheld\x18\x13 \x01(\v2\x16.cardlog.type.v1.MoneyR\bwithheld\"\xfa\x01\n" +
+	"\bwithheld\x18\x13 \x01(\v2\x16.cardlog.type.v1.MoneyR\bwithheld\x12=\n" +
+	"\x0epending_credit\x18\x14 \x01(\v2\x16.cardlog.type.v1.MoneyR\rpendingCredit\x122\n" +
+	"\bdisputed\x18\x15 \x01(\v2\x16.cardlog.type.v1.MoneyR\bdisputed\x12\x1d\n" +
+	"\n" +
+	"hold_rules\x18\x16 \x03(\tR\tholdRules\"\xfa\x01\n" +
 	"\x05Entry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x126\n" +
 	"\x04type\x18\x03 \x01(\x0e2\".cardlog.transactions.v1.EntryTypeR\x04type\x12.\n" +
 	"\x06amount\x18\x04 \x01(\v2\x16.cardlog.type.v1.MoneyR\x06amount\x12=\n" +
-	"\bbalances\x18\x05 \x01(\v2!.cardlog.transactions.v1.BalancesR\bbalances\"\xc2\x01\n" +
+	"\bbalances\x18\x05 \x01(\v2!.cardlog.transactions.v1.BalancesR\bbalances\"\x8d\x02\n" +
 	"\x05Check\x120\n" +
 	"\x05check\x18\x01 \x01(\x0e2\x1a.cardlog.type.v1.CheckKindR\x05check\x12\x16\n" +
 	"\x06passed\x18\x02 \x01(\bR\x06passed\x12E\n" +
 	"\x0edecline_reason\x18\x03 \x01(\x0e2\x1e.cardlog.type.v1.DeclineReasonR\rdeclineReason\x12\x12\n" +
 	"\x04seen\x18\x04 \x01(\tR\x04seen\x12\x14\n" +
-	"\x05bound\x18\x05 \x01(\tR\x05bound\"\x93\x05\n" +
+	"\x05bound\x18\x05 \x01(\tR\x05bound\x121\n" +
+	"\x05scope\x18\x06 \x01(\x0e2\x1b.cardlog.type.v1.CheckScopeR\x05scope\x12\x16\n" +
+	"\x06window\x18\a \x01(\tR\x06window\"\xd8\x05\n" +
 	"\x10AuthorizeRequest\x12=\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
@@ -2732,13 +3952,47 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\anetwork\x18\a \x01(\v2\x1f.cardlog.type.v1.NetworkMessageR\anetwork\x128\n" +
 	"\x18partial_approval_allowed\x18\b \x01(\bR\x16partialApprovalAllowed\x12C\n" +
 	"\n" +
-	"entry_mode\x18\t \x01(\x0e2\x1a.cardlog.type.v1.EntryModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\tentryModeB\x10\n" +
+	"entry_mode\x18\t \x01(\x0e2\x1a.cardlog.type.v1.EntryModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\tentryMode\x12+\n" +
+	"\x11pre_authorization\x18\n" +
+	" \x01(\bR\x10preAuthorization\x12\x16\n" +
+	"\x06refund\x18\v \x01(\bR\x06refundB\x10\n" +
 	"\aaccount\x12\x05\xbaH\x02\b\x01\"\xb1\x01\n" +
 	"\x11AuthorizeResponse\x12?\n" +
 	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionH\x00R\bdecision\x12*\n" +
 	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusH\x00R\x05error\x12%\n" +
 	"\x0etransaction_id\x18\x03 \x01(\tR\rtransactionIdB\b\n" +
-	"\x06result\"\xd8\x03\n" +
+	"\x06result\"\x9a\x04\n" +
+	"\x1dIncrementAuthorizationRequest\x12=\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
+	"\acard_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\x06cardId\x128\n" +
+	"\vcard_number\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9]{12,19}$H\x00R\n" +
+	"cardNumber\x12C\n" +
+	"\x0etransaction_id\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\rtransactionId\x12?\n" +
+	"\fincrement_id\x18\x05 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vincrementId\x12t\n" +
+	"\x06amount\x18\x06 \x01(\v2\x16.cardlog.type.v1.MoneyBD\xbaHA\xba\x01;\n" +
+	"\x0famount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06amount\x129\n" +
+	"\anetwork\x18\a \x01(\v2\x1f.cardlog.type.v1.NetworkMessageR\anetworkB\x10\n" +
+	"\aaccount\x12\x05\xbaH\x02\b\x01\"_\n" +
+	"\x1eIncrementAuthorizationResponse\x12=\n" +
+	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\"\x8e\x05\n" +
+	"\x1aAdviseAuthorizationRequest\x12=\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
+	"\acard_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\x06cardId\x128\n" +
+	"\vcard_number\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9]{12,19}$H\x00R\n" +
+	"cardNumber\x12C\n" +
+	"\x0etransaction_id\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\rtransactionId\x129\n" +
+	"\tadvice_id\x18\x05 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\badviceId\x12}\n" +
+	"\x06amount\x18\x06 \x01(\v2\x16.cardlog.type.v1.MoneyBM\xbaHJ\xba\x01D\n" +
+	"\x13amount.not_negative\x12\x16must not be below zero\x1a\x15this.minor_units >= 0\xc8\x01\x01R\x06amount\x12;\n" +
+	"\x04kind\x18\a \x01(\x0e2\x1b.cardlog.type.v1.AdviceKindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x125\n" +
+	"\bmerchant\x18\b \x01(\v2\x19.cardlog.type.v1.MerchantR\bmerchant\x129\n" +
+	"\anetwork\x18\t \x01(\v2\x1f.cardlog.type.v1.NetworkMessageR\anetworkB\x10\n" +
+	"\aaccount\x12\x05\xbaH\x02\b\x01\"\\\n" +
+	"\x1bAdviseAuthorizationResponse\x12=\n" +
+	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\"\x93\x04\n" +
 	"\x1bReverseAuthorizationRequest\x12=\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
@@ -2749,7 +4003,8 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\vreversal_id\x18\x05 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\n" +
 	"reversalId\x12q\n" +
 	"\x06amount\x18\x06 \x01(\v2\x16.cardlog.type.v1.MoneyBA\xbaH>\xba\x01;\n" +
-	"\x0famount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\x06amountB\x10\n" +
+	"\x0famount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\x06amount\x129\n" +
+	"\anetwork\x18\a \x01(\v2\x1f.cardlog.type.v1.NetworkMessageR\anetworkB\x10\n" +
 	"\aaccount\x12\x05\xbaH\x02\b\x01\"]\n" +
 	"\x1cReverseAuthorizationResponse\x12=\n" +
 	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\"\xef\x04\n" +
@@ -2772,7 +4027,19 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionH\x00R\bdecision\x12*\n" +
 	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusH\x00R\x05error\x12%\n" +
 	"\x0epresentment_id\x18\x03 \x01(\tR\rpresentmentIdB\b\n" +
-	"\x06result\"\x83\x04\n" +
+	"\x06result\"\xe3\x02\n" +
+	"\x19ReversePresentmentRequest\x12=\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
+	"\acard_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\x06cardId\x128\n" +
+	"\vcard_number\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9]{12,19}$H\x00R\n" +
+	"cardNumber\x12C\n" +
+	"\x0epresentment_id\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\rpresentmentId\x12=\n" +
+	"\vreversal_id\x18\x05 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\n" +
+	"reversalIdB\x10\n" +
+	"\aaccount\x12\x05\xbaH\x02\b\x01\"[\n" +
+	"\x1aReversePresentmentResponse\x12=\n" +
+	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\"\x83\x04\n" +
 	"\rRefundRequest\x12=\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
@@ -2786,6 +4053,46 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\bmerchant\x18\a \x01(\v2\x19.cardlog.type.v1.MerchantR\bmerchantB\x10\n" +
 	"\aaccount\x12\x05\xbaH\x02\b\x01\"O\n" +
 	"\x0eRefundResponse\x12=\n" +
+	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\"\xd4\x02\n" +
+	"\x14ReverseRefundRequest\x12=\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
+	"\acard_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\x06cardId\x128\n" +
+	"\vcard_number\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9]{12,19}$H\x00R\n" +
+	"cardNumber\x129\n" +
+	"\trefund_id\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\brefundId\x12=\n" +
+	"\vreversal_id\x18\x05 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\n" +
+	"reversalIdB\x10\n" +
+	"\aaccount\x12\x05\xbaH\x02\b\x01\"V\n" +
+	"\x15ReverseRefundResponse\x12=\n" +
+	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\"\xd2\x03\n" +
+	"\x14CreditDisputeRequest\x12=\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
+	"\acard_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\x06cardId\x128\n" +
+	"\vcard_number\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9]{12,19}$H\x00R\n" +
+	"cardNumber\x12;\n" +
+	"\n" +
+	"dispute_id\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tdisputeId\x12C\n" +
+	"\x0etransaction_id\x18\x05 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\rtransactionId\x12t\n" +
+	"\x06amount\x18\x06 \x01(\v2\x16.cardlog.type.v1.MoneyBD\xbaHA\xba\x01;\n" +
+	"\x0famount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0\xc8\x01\x01R\x06amountB\x10\n" +
+	"\aaccount\x12\x05\xbaH\x02\b\x01\"V\n" +
+	"\x15CreditDisputeResponse\x12=\n" +
+	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\"\xd9\x03\n" +
+	"\x1bReverseDisputeCreditRequest\x12=\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\taccountId\x127\n" +
+	"\acard_id\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\x06cardId\x128\n" +
+	"\vcard_number\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9]{12,19}$H\x00R\n" +
+	"cardNumber\x12;\n" +
+	"\n" +
+	"dispute_id\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$R\tdisputeId\x12F\n" +
+	"\x0etransaction_id\x18\x05 \x01(\tB\x1f\xbaH\x1c\xd8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\rtransactionId\x12q\n" +
+	"\x06amount\x18\x06 \x01(\v2\x16.cardlog.type.v1.MoneyBA\xbaH>\xba\x01;\n" +
+	"\x0famount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\x06amountB\x10\n" +
+	"\aaccount\x12\x05\xbaH\x02\b\x01\"]\n" +
+	"\x1cReverseDisputeCreditResponse\x12=\n" +
 	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionR\bdecision\"\xcd\x02\n" +
 	"\x11GetBalanceRequest\x12=\n" +
 	"\n" +
@@ -2856,7 +4163,7 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x1cTRANSACTION_TYPE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19TRANSACTION_TYPE_PURCHASE\x10\x01\x12\x1b\n" +
 	"\x17TRANSACTION_TYPE_REFUND\x10\x02\x12\x1c\n" +
-	"\x18TRANSACTION_TYPE_PAYMENT\x10\x03*\xb0\x03\n" +
+	"\x18TRANSACTION_TYPE_PAYMENT\x10\x03*\xd1\x03\n" +
 	"\x11TransactionStatus\x12\"\n" +
 	"\x1eTRANSACTION_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aTRANSACTION_STATUS_PENDING\x10\x01\x12\x1e\n" +
@@ -2870,7 +4177,8 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x1bTRANSACTION_STATUS_VERIFIED\x10\t\x12\x1d\n" +
 	"\x19TRANSACTION_STATUS_POSTED\x10\n" +
 	"\x12\x1f\n" +
-	"\x1bTRANSACTION_STATUS_RETURNED\x10\v*\xe9\x02\n" +
+	"\x1bTRANSACTION_STATUS_RETURNED\x10\v\x12\x1f\n" +
+	"\x1bTRANSACTION_STATUS_DISPUTED\x10\f*\xe8\x04\n" +
 	"\tEntryType\x12\x1a\n" +
 	"\x16ENTRY_TYPE_UNSPECIFIED\x10\x00\x12%\n" +
 	"!ENTRY_TYPE_AUTHORIZATION_APPROVED\x10\x01\x12%\n" +
@@ -2883,12 +4191,25 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x12ENTRY_TYPE_PAYMENT\x10\b\x12\x1f\n" +
 	"\x1bENTRY_TYPE_PAYMENT_RETURNED\x10\t\x12 \n" +
 	"\x1cENTRY_TYPE_WITHHOLDING_ENDED\x10\n" +
-	"2\xe3\a\n" +
+	"\x12(\n" +
+	"$ENTRY_TYPE_AUTHORIZATION_INCREMENTED\x10\v\x12!\n" +
+	"\x1dENTRY_TYPE_INCREMENT_DECLINED\x10\f\x12$\n" +
+	" ENTRY_TYPE_AUTHORIZATION_ADVISED\x10\r\x12#\n" +
+	"\x1fENTRY_TYPE_PRESENTMENT_REVERSED\x10\x0e\x12\x1e\n" +
+	"\x1aENTRY_TYPE_REFUND_REVERSED\x10\x0f\x12\x1d\n" +
+	"\x19ENTRY_TYPE_DISPUTE_CREDIT\x10\x10\x12&\n" +
+	"\"ENTRY_TYPE_DISPUTE_CREDIT_REVERSED\x10\x112\xd7\r\n" +
 	"\x13TransactionsService\x12b\n" +
-	"\tAuthorize\x12).cardlog.transactions.v1.AuthorizeRequest\x1a*.cardlog.transactions.v1.AuthorizeResponse\x12\x83\x01\n" +
+	"\tAuthorize\x12).cardlog.transactions.v1.AuthorizeRequest\x1a*.cardlog.transactions.v1.AuthorizeResponse\x12\x89\x01\n" +
+	"\x16IncrementAuthorization\x126.cardlog.transactions.v1.IncrementAuthorizationRequest\x1a7.cardlog.transactions.v1.IncrementAuthorizationResponse\x12\x80\x01\n" +
+	"\x13AdviseAuthorization\x123.cardlog.transactions.v1.AdviseAuthorizationRequest\x1a4.cardlog.transactions.v1.AdviseAuthorizationResponse\x12\x83\x01\n" +
 	"\x14ReverseAuthorization\x124.cardlog.transactions.v1.ReverseAuthorizationRequest\x1a5.cardlog.transactions.v1.ReverseAuthorizationResponse\x12\\\n" +
-	"\aPresent\x12'.cardlog.transactions.v1.PresentRequest\x1a(.cardlog.transactions.v1.PresentResponse\x12Y\n" +
-	"\x06Refund\x12&.cardlog.transactions.v1.RefundRequest\x1a'.cardlog.transactions.v1.RefundResponse\x12e\n" +
+	"\aPresent\x12'.cardlog.transactions.v1.PresentRequest\x1a(.cardlog.transactions.v1.PresentResponse\x12}\n" +
+	"\x12ReversePresentment\x122.cardlog.transactions.v1.ReversePresentmentRequest\x1a3.cardlog.transactions.v1.ReversePresentmentResponse\x12Y\n" +
+	"\x06Refund\x12&.cardlog.transactions.v1.RefundRequest\x1a'.cardlog.transactions.v1.RefundResponse\x12n\n" +
+	"\rReverseRefund\x12-.cardlog.transactions.v1.ReverseRefundRequest\x1a..cardlog.transactions.v1.ReverseRefundResponse\x12n\n" +
+	"\rCreditDispute\x12-.cardlog.transactions.v1.CreditDisputeRequest\x1a..cardlog.transactions.v1.CreditDisputeResponse\x12\x83\x01\n" +
+	"\x14ReverseDisputeCredit\x124.cardlog.transactions.v1.ReverseDisputeCreditRequest\x1a5.cardlog.transactions.v1.ReverseDisputeCreditResponse\x12e\n" +
 	"\n" +
 	"GetBalance\x12*.cardlog.transactions.v1.GetBalanceRequest\x1a+.cardlog.transactions.v1.GetBalanceResponse\x12w\n" +
 	"\x10ListTransactions\x120.cardlog.transactions.v1.ListTransactionsRequest\x1a1.cardlog.transactions.v1.ListTransactionsResponse\x12q\n" +
@@ -2910,127 +4231,171 @@ func file_cardlog_transactions_v1_transactions_proto_rawDescGZIP() []byte {
 }
 
 var file_cardlog_transactions_v1_transactions_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_cardlog_transactions_v1_transactions_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_cardlog_transactions_v1_transactions_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_cardlog_transactions_v1_transactions_proto_goTypes = []any{
-	(TransactionType)(0),                 // 0: cardlog.transactions.v1.TransactionType
-	(TransactionStatus)(0),               // 1: cardlog.transactions.v1.TransactionStatus
-	(EntryType)(0),                       // 2: cardlog.transactions.v1.EntryType
-	(*Balances)(nil),                     // 3: cardlog.transactions.v1.Balances
-	(*Decision)(nil),                     // 4: cardlog.transactions.v1.Decision
-	(*Transaction)(nil),                  // 5: cardlog.transactions.v1.Transaction
-	(*Entry)(nil),                        // 6: cardlog.transactions.v1.Entry
-	(*Check)(nil),                        // 7: cardlog.transactions.v1.Check
-	(*AuthorizeRequest)(nil),             // 8: cardlog.transactions.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil),            // 9: cardlog.transactions.v1.AuthorizeResponse
-	(*ReverseAuthorizationRequest)(nil),  // 10: cardlog.transactions.v1.ReverseAuthorizationRequest
-	(*ReverseAuthorizationResponse)(nil), // 11: cardlog.transactions.v1.ReverseAuthorizationResponse
-	(*PresentRequest)(nil),               // 12: cardlog.transactions.v1.PresentRequest
-	(*PresentResponse)(nil),              // 13: cardlog.transactions.v1.PresentResponse
-	(*RefundRequest)(nil),                // 14: cardlog.transactions.v1.RefundRequest
-	(*RefundResponse)(nil),               // 15: cardlog.transactions.v1.RefundResponse
-	(*GetBalanceRequest)(nil),            // 16: cardlog.transactions.v1.GetBalanceRequest
-	(*GetBalanceResponse)(nil),           // 17: cardlog.transactions.v1.GetBalanceResponse
-	(*ListTransactionsRequest)(nil),      // 18: cardlog.transactions.v1.ListTransactionsRequest
-	(*ListTransactionsResponse)(nil),     // 19: cardlog.transactions.v1.ListTransactionsResponse
-	(*GetTransactionRequest)(nil),        // 20: cardlog.transactions.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),       // 21: cardlog.transactions.v1.GetTransactionResponse
-	(*ListEventsRequest)(nil),            // 22: cardlog.transactions.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),           // 23: cardlog.transactions.v1.ListEventsResponse
-	(*WatchAccountRequest)(nil),          // 24: cardlog.transactions.v1.WatchAccountRequest
-	(*WatchAccountResponse)(nil),         // 25: cardlog.transactions.v1.WatchAccountResponse
-	(*v1.Money)(nil),                     // 26: cardlog.type.v1.Money
-	(v1.Outcome)(0),                      // 27: cardlog.type.v1.Outcome
-	(v1.DeclineReason)(0),                // 28: cardlog.type.v1.DeclineReason
-	(v1.RejectionReason)(0),              // 29: cardlog.type.v1.RejectionReason
-	(*v1.Merchant)(nil),                  // 30: cardlog.type.v1.Merchant
-	(*timestamppb.Timestamp)(nil),        // 31: google.protobuf.Timestamp
-	(v1.CheckKind)(0),                    // 32: cardlog.type.v1.CheckKind
-	(*v1.NetworkMessage)(nil),            // 33: cardlog.type.v1.NetworkMessage
-	(v1.EntryMode)(0),                    // 34: cardlog.type.v1.EntryMode
-	(*status.Status)(nil),                // 35: google.rpc.Status
-	(*v11.LedgerEvent)(nil),              // 36: cardlog.events.v1.LedgerEvent
+	(TransactionType)(0),                   // 0: cardlog.transactions.v1.TransactionType
+	(TransactionStatus)(0),                 // 1: cardlog.transactions.v1.TransactionStatus
+	(EntryType)(0),                         // 2: cardlog.transactions.v1.EntryType
+	(*Balances)(nil),                       // 3: cardlog.transactions.v1.Balances
+	(*Decision)(nil),                       // 4: cardlog.transactions.v1.Decision
+	(*Transaction)(nil),                    // 5: cardlog.transactions.v1.Transaction
+	(*Entry)(nil),                          // 6: cardlog.transactions.v1.Entry
+	(*Check)(nil),                          // 7: cardlog.transactions.v1.Check
+	(*AuthorizeRequest)(nil),               // 8: cardlog.transactions.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),              // 9: cardlog.transactions.v1.AuthorizeResponse
+	(*IncrementAuthorizationRequest)(nil),  // 10: cardlog.transactions.v1.IncrementAuthorizationRequest
+	(*IncrementAuthorizationResponse)(nil), // 11: cardlog.transactions.v1.IncrementAuthorizationResponse
+	(*AdviseAuthorizationRequest)(nil),     // 12: cardlog.transactions.v1.AdviseAuthorizationRequest
+	(*AdviseAuthorizationResponse)(nil),    // 13: cardlog.transactions.v1.AdviseAuthorizationResponse
+	(*ReverseAuthorizationRequest)(nil),    // 14: cardlog.transactions.v1.ReverseAuthorizationRequest
+	(*ReverseAuthorizationResponse)(nil),   // 15: cardlog.transactions.v1.ReverseAuthorizationResponse
+	(*PresentRequest)(nil),                 // 16: cardlog.transactions.v1.PresentRequest
+	(*PresentResponse)(nil),                // 17: cardlog.transactions.v1.PresentResponse
+	(*ReversePresentmentRequest)(nil),      // 18: cardlog.transactions.v1.ReversePresentmentRequest
+	(*ReversePresentmentResponse)(nil),     // 19: cardlog.transactions.v1.ReversePresentmentResponse
+	(*RefundRequest)(nil),                  // 20: cardlog.transactions.v1.RefundRequest
+	(*RefundResponse)(nil),                 // 21: cardlog.transactions.v1.RefundResponse
+	(*ReverseRefundRequest)(nil),           // 22: cardlog.transactions.v1.ReverseRefundRequest
+	(*ReverseRefundResponse)(nil),          // 23: cardlog.transactions.v1.ReverseRefundResponse
+	(*CreditDisputeRequest)(nil),           // 24: cardlog.transactions.v1.CreditDisputeRequest
+	(*CreditDisputeResponse)(nil),          // 25: cardlog.transactions.v1.CreditDisputeResponse
+	(*ReverseDisputeCreditRequest)(nil),    // 26: cardlog.transactions.v1.ReverseDisputeCreditRequest
+	(*ReverseDisputeCreditResponse)(nil),   // 27: cardlog.transactions.v1.ReverseDisputeCreditResponse
+	(*GetBalanceRequest)(nil),              // 28: cardlog.transactions.v1.GetBalanceRequest
+	(*GetBalanceResponse)(nil),             // 29: cardlog.transactions.v1.GetBalanceResponse
+	(*ListTransactionsRequest)(nil),        // 30: cardlog.transactions.v1.ListTransactionsRequest
+	(*ListTransactionsResponse)(nil),       // 31: cardlog.transactions.v1.ListTransactionsResponse
+	(*GetTransactionRequest)(nil),          // 32: cardlog.transactions.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),         // 33: cardlog.transactions.v1.GetTransactionResponse
+	(*ListEventsRequest)(nil),              // 34: cardlog.transactions.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),             // 35: cardlog.transactions.v1.ListEventsResponse
+	(*WatchAccountRequest)(nil),            // 36: cardlog.transactions.v1.WatchAccountRequest
+	(*WatchAccountResponse)(nil),           // 37: cardlog.transactions.v1.WatchAccountResponse
+	(*v1.Money)(nil),                       // 38: cardlog.type.v1.Money
+	(v1.Outcome)(0),                        // 39: cardlog.type.v1.Outcome
+	(v1.DeclineReason)(0),                  // 40: cardlog.type.v1.DeclineReason
+	(v1.RejectionReason)(0),                // 41: cardlog.type.v1.RejectionReason
+	(*v1.Merchant)(nil),                    // 42: cardlog.type.v1.Merchant
+	(*timestamppb.Timestamp)(nil),          // 43: google.protobuf.Timestamp
+	(v1.CheckKind)(0),                      // 44: cardlog.type.v1.CheckKind
+	(v1.CheckScope)(0),                     // 45: cardlog.type.v1.CheckScope
+	(*v1.NetworkMessage)(nil),              // 46: cardlog.type.v1.NetworkMessage
+	(v1.EntryMode)(0),                      // 47: cardlog.type.v1.EntryMode
+	(*status.Status)(nil),                  // 48: google.rpc.Status
+	(v1.AdviceKind)(0),                     // 49: cardlog.type.v1.AdviceKind
+	(*v11.LedgerEvent)(nil),                // 50: cardlog.events.v1.LedgerEvent
 }
 var file_cardlog_transactions_v1_transactions_proto_depIdxs = []int32{
-	26, // 0: cardlog.transactions.v1.Balances.credit_limit:type_name -> cardlog.type.v1.Money
-	26, // 1: cardlog.transactions.v1.Balances.posted:type_name -> cardlog.type.v1.Money
-	26, // 2: cardlog.transactions.v1.Balances.pending:type_name -> cardlog.type.v1.Money
-	26, // 3: cardlog.transactions.v1.Balances.withheld:type_name -> cardlog.type.v1.Money
-	26, // 4: cardlog.transactions.v1.Balances.available:type_name -> cardlog.type.v1.Money
-	27, // 5: cardlog.transactions.v1.Decision.outcome:type_name -> cardlog.type.v1.Outcome
-	28, // 6: cardlog.transactions.v1.Decision.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	29, // 7: cardlog.transactions.v1.Decision.rejection_reason:type_name -> cardlog.type.v1.RejectionReason
-	26, // 8: cardlog.transactions.v1.Decision.approved_amount:type_name -> cardlog.type.v1.Money
-	26, // 9: cardlog.transactions.v1.Decision.held_amount:type_name -> cardlog.type.v1.Money
-	26, // 10: cardlog.transactions.v1.Decision.over_capture_amount:type_name -> cardlog.type.v1.Money
+	38, // 0: cardlog.transactions.v1.Balances.credit_limit:type_name -> cardlog.type.v1.Money
+	38, // 1: cardlog.transactions.v1.Balances.posted:type_name -> cardlog.type.v1.Money
+	38, // 2: cardlog.transactions.v1.Balances.pending:type_name -> cardlog.type.v1.Money
+	38, // 3: cardlog.transactions.v1.Balances.withheld:type_name -> cardlog.type.v1.Money
+	38, // 4: cardlog.transactions.v1.Balances.available:type_name -> cardlog.type.v1.Money
+	39, // 5: cardlog.transactions.v1.Decision.outcome:type_name -> cardlog.type.v1.Outcome
+	40, // 6: cardlog.transactions.v1.Decision.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	41, // 7: cardlog.transactions.v1.Decision.rejection_reason:type_name -> cardlog.type.v1.RejectionReason
+	38, // 8: cardlog.transactions.v1.Decision.approved_amount:type_name -> cardlog.type.v1.Money
+	38, // 9: cardlog.transactions.v1.Decision.held_amount:type_name -> cardlog.type.v1.Money
+	38, // 10: cardlog.transactions.v1.Decision.over_capture_amount:type_name -> cardlog.type.v1.Money
 	3,  // 11: cardlog.transactions.v1.Decision.balances:type_name -> cardlog.transactions.v1.Balances
-	30, // 12: cardlog.transactions.v1.Transaction.merchant:type_name -> cardlog.type.v1.Merchant
+	42, // 12: cardlog.transactions.v1.Transaction.merchant:type_name -> cardlog.type.v1.Merchant
 	0,  // 13: cardlog.transactions.v1.Transaction.type:type_name -> cardlog.transactions.v1.TransactionType
 	1,  // 14: cardlog.transactions.v1.Transaction.status:type_name -> cardlog.transactions.v1.TransactionStatus
-	26, // 15: cardlog.transactions.v1.Transaction.authorized:type_name -> cardlog.type.v1.Money
-	26, // 16: cardlog.transactions.v1.Transaction.held:type_name -> cardlog.type.v1.Money
-	26, // 17: cardlog.transactions.v1.Transaction.cleared:type_name -> cardlog.type.v1.Money
-	26, // 18: cardlog.transactions.v1.Transaction.refunded:type_name -> cardlog.type.v1.Money
-	31, // 19: cardlog.transactions.v1.Transaction.expires_at:type_name -> google.protobuf.Timestamp
-	31, // 20: cardlog.transactions.v1.Transaction.opened_at:type_name -> google.protobuf.Timestamp
+	38, // 15: cardlog.transactions.v1.Transaction.authorized:type_name -> cardlog.type.v1.Money
+	38, // 16: cardlog.transactions.v1.Transaction.held:type_name -> cardlog.type.v1.Money
+	38, // 17: cardlog.transactions.v1.Transaction.cleared:type_name -> cardlog.type.v1.Money
+	38, // 18: cardlog.transactions.v1.Transaction.refunded:type_name -> cardlog.type.v1.Money
+	43, // 19: cardlog.transactions.v1.Transaction.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 20: cardlog.transactions.v1.Transaction.opened_at:type_name -> google.protobuf.Timestamp
 	6,  // 21: cardlog.transactions.v1.Transaction.entries:type_name -> cardlog.transactions.v1.Entry
 	7,  // 22: cardlog.transactions.v1.Transaction.checks:type_name -> cardlog.transactions.v1.Check
 	4,  // 23: cardlog.transactions.v1.Transaction.decision:type_name -> cardlog.transactions.v1.Decision
-	26, // 24: cardlog.transactions.v1.Transaction.paid:type_name -> cardlog.type.v1.Money
-	26, // 25: cardlog.transactions.v1.Transaction.returned:type_name -> cardlog.type.v1.Money
-	26, // 26: cardlog.transactions.v1.Transaction.withheld:type_name -> cardlog.type.v1.Money
-	31, // 27: cardlog.transactions.v1.Entry.time:type_name -> google.protobuf.Timestamp
-	2,  // 28: cardlog.transactions.v1.Entry.type:type_name -> cardlog.transactions.v1.EntryType
-	26, // 29: cardlog.transactions.v1.Entry.amount:type_name -> cardlog.type.v1.Money
-	3,  // 30: cardlog.transactions.v1.Entry.balances:type_name -> cardlog.transactions.v1.Balances
-	32, // 31: cardlog.transactions.v1.Check.check:type_name -> cardlog.type.v1.CheckKind
-	28, // 32: cardlog.transactions.v1.Check.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	26, // 33: cardlog.transactions.v1.AuthorizeRequest.amount:type_name -> cardlog.type.v1.Money
-	30, // 34: cardlog.transactions.v1.AuthorizeRequest.merchant:type_name -> cardlog.type.v1.Merchant
-	33, // 35: cardlog.transactions.v1.AuthorizeRequest.network:type_name -> cardlog.type.v1.NetworkMessage
-	34, // 36: cardlog.transactions.v1.AuthorizeRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
-	4,  // 37: cardlog.transactions.v1.AuthorizeResponse.decision:type_name -> cardlog.transactions.v1.Decision
-	35, // 38: cardlog.transactions.v1.AuthorizeResponse.error:type_name -> google.rpc.Status
-	26, // 39: cardlog.transactions.v1.ReverseAuthorizationRequest.amount:type_name -> cardlog.type.v1.Money
-	4,  // 40: cardlog.transactions.v1.ReverseAuthorizationResponse.decision:type_name -> cardlog.transactions.v1.Decision
-	26, // 41: cardlog.transactions.v1.PresentRequest.amount:type_name -> cardlog.type.v1.Money
-	31, // 42: cardlog.transactions.v1.PresentRequest.presented_at:type_name -> google.protobuf.Timestamp
-	30, // 43: cardlog.transactions.v1.PresentRequest.merchant:type_name -> cardlog.type.v1.Merchant
-	4,  // 44: cardlog.transactions.v1.PresentResponse.decision:type_name -> cardlog.transactions.v1.Decision
-	35, // 45: cardlog.transactions.v1.PresentResponse.error:type_name -> google.rpc.Status
-	26, // 46: cardlog.transactions.v1.RefundRequest.amount:type_name -> cardlog.type.v1.Money
-	30, // 47: cardlog.transactions.v1.RefundRequest.merchant:type_name -> cardlog.type.v1.Merchant
-	4,  // 48: cardlog.transactions.v1.RefundResponse.decision:type_name -> cardlog.transactions.v1.Decision
-	31, // 49: cardlog.transactions.v1.GetBalanceRequest.as_of_time:type_name -> google.protobuf.Timestamp
-	3,  // 50: cardlog.transactions.v1.GetBalanceResponse.balances:type_name -> cardlog.transactions.v1.Balances
-	31, // 51: cardlog.transactions.v1.GetBalanceResponse.as_of:type_name -> google.protobuf.Timestamp
-	5,  // 52: cardlog.transactions.v1.ListTransactionsResponse.transactions:type_name -> cardlog.transactions.v1.Transaction
-	5,  // 53: cardlog.transactions.v1.GetTransactionResponse.transaction:type_name -> cardlog.transactions.v1.Transaction
-	36, // 54: cardlog.transactions.v1.ListEventsResponse.event:type_name -> cardlog.events.v1.LedgerEvent
-	36, // 55: cardlog.transactions.v1.WatchAccountResponse.event:type_name -> cardlog.events.v1.LedgerEvent
-	3,  // 56: cardlog.transactions.v1.WatchAccountResponse.balances:type_name -> cardlog.transactions.v1.Balances
-	8,  // 57: cardlog.transactions.v1.TransactionsService.Authorize:input_type -> cardlog.transactions.v1.AuthorizeRequest
-	10, // 58: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:input_type -> cardlog.transactions.v1.ReverseAuthorizationRequest
-	12, // 59: cardlog.transactions.v1.TransactionsService.Present:input_type -> cardlog.transactions.v1.PresentRequest
-	14, // 60: cardlog.transactions.v1.TransactionsService.Refund:input_type -> cardlog.transactions.v1.RefundRequest
-	16, // 61: cardlog.transactions.v1.TransactionsService.GetBalance:input_type -> cardlog.transactions.v1.GetBalanceRequest
-	18, // 62: cardlog.transactions.v1.TransactionsService.ListTransactions:input_type -> cardlog.transactions.v1.ListTransactionsRequest
-	20, // 63: cardlog.transactions.v1.TransactionsService.GetTransaction:input_type -> cardlog.transactions.v1.GetTransactionRequest
-	22, // 64: cardlog.transactions.v1.TransactionsService.ListEvents:input_type -> cardlog.transactions.v1.ListEventsRequest
-	24, // 65: cardlog.transactions.v1.TransactionsService.WatchAccount:input_type -> cardlog.transactions.v1.WatchAccountRequest
-	9,  // 66: cardlog.transactions.v1.TransactionsService.Authorize:output_type -> cardlog.transactions.v1.AuthorizeResponse
-	11, // 67: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:output_type -> cardlog.transactions.v1.ReverseAuthorizationResponse
-	13, // 68: cardlog.transactions.v1.TransactionsService.Present:output_type -> cardlog.transactions.v1.PresentResponse
-	15, // 69: cardlog.transactions.v1.TransactionsService.Refund:output_type -> cardlog.transactions.v1.RefundResponse
-	17, // 70: cardlog.transactions.v1.TransactionsService.GetBalance:output_type -> cardlog.transactions.v1.GetBalanceResponse
-	19, // 71: cardlog.transactions.v1.TransactionsService.ListTransactions:output_type -> cardlog.transactions.v1.ListTransactionsResponse
-	21, // 72: cardlog.transactions.v1.TransactionsService.GetTransaction:output_type -> cardlog.transactions.v1.GetTransactionResponse
-	23, // 73: cardlog.transactions.v1.TransactionsService.ListEvents:output_type -> cardlog.transactions.v1.ListEventsResponse
-	25, // 74: cardlog.transactions.v1.TransactionsService.WatchAccount:output_type -> cardlog.transactions.v1.WatchAccountResponse
-	66, // [66:75] is the sub-list for method output_type
-	57, // [57:66] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	38, // 24: cardlog.transactions.v1.Transaction.paid:type_name -> cardlog.type.v1.Money
+	38, // 25: cardlog.transactions.v1.Transaction.returned:type_name -> cardlog.type.v1.Money
+	38, // 26: cardlog.transactions.v1.Transaction.withheld:type_name -> cardlog.type.v1.Money
+	38, // 27: cardlog.transactions.v1.Transaction.pending_credit:type_name -> cardlog.type.v1.Money
+	38, // 28: cardlog.transactions.v1.Transaction.disputed:type_name -> cardlog.type.v1.Money
+	43, // 29: cardlog.transactions.v1.Entry.time:type_name -> google.protobuf.Timestamp
+	2,  // 30: cardlog.transactions.v1.Entry.type:type_name -> cardlog.transactions.v1.EntryType
+	38, // 31: cardlog.transactions.v1.Entry.amount:type_name -> cardlog.type.v1.Money
+	3,  // 32: cardlog.transactions.v1.Entry.balances:type_name -> cardlog.transactions.v1.Balances
+	44, // 33: cardlog.transactions.v1.Check.check:type_name -> cardlog.type.v1.CheckKind
+	40, // 34: cardlog.transactions.v1.Check.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	45, // 35: cardlog.transactions.v1.Check.scope:type_name -> cardlog.type.v1.CheckScope
+	38, // 36: cardlog.transactions.v1.AuthorizeRequest.amount:type_name -> cardlog.type.v1.Money
+	42, // 37: cardlog.transactions.v1.AuthorizeRequest.merchant:type_name -> cardlog.type.v1.Merchant
+	46, // 38: cardlog.transactions.v1.AuthorizeRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	47, // 39: cardlog.transactions.v1.AuthorizeRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
+	4,  // 40: cardlog.transactions.v1.AuthorizeResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	48, // 41: cardlog.transactions.v1.AuthorizeResponse.error:type_name -> google.rpc.Status
+	38, // 42: cardlog.transactions.v1.IncrementAuthorizationRequest.amount:type_name -> cardlog.type.v1.Money
+	46, // 43: cardlog.transactions.v1.IncrementAuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	4,  // 44: cardlog.transactions.v1.IncrementAuthorizationResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	38, // 45: cardlog.transactions.v1.AdviseAuthorizationRequest.amount:type_name -> cardlog.type.v1.Money
+	49, // 46: cardlog.transactions.v1.AdviseAuthorizationRequest.kind:type_name -> cardlog.type.v1.AdviceKind
+	42, // 47: cardlog.transactions.v1.AdviseAuthorizationRequest.merchant:type_name -> cardlog.type.v1.Merchant
+	46, // 48: cardlog.transactions.v1.AdviseAuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	4,  // 49: cardlog.transactions.v1.AdviseAuthorizationResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	38, // 50: cardlog.transactions.v1.ReverseAuthorizationRequest.amount:type_name -> cardlog.type.v1.Money
+	46, // 51: cardlog.transactions.v1.ReverseAuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	4,  // 52: cardlog.transactions.v1.ReverseAuthorizationResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	38, // 53: cardlog.transactions.v1.PresentRequest.amount:type_name -> cardlog.type.v1.Money
+	43, // 54: cardlog.transactions.v1.PresentRequest.presented_at:type_name -> google.protobuf.Timestamp
+	42, // 55: cardlog.transactions.v1.PresentRequest.merchant:type_name -> cardlog.type.v1.Merchant
+	4,  // 56: cardlog.transactions.v1.PresentResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	48, // 57: cardlog.transactions.v1.PresentResponse.error:type_name -> google.rpc.Status
+	4,  // 58: cardlog.transactions.v1.ReversePresentmentResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	38, // 59: cardlog.transactions.v1.RefundRequest.amount:type_name -> cardlog.type.v1.Money
+	42, // 60: cardlog.transactions.v1.RefundRequest.merchant:type_name -> cardlog.type.v1.Merchant
+	4,  // 61: cardlog.transactions.v1.RefundResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	4,  // 62: cardlog.transactions.v1.ReverseRefundResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	38, // 63: cardlog.transactions.v1.CreditDisputeRequest.amount:type_name -> cardlog.type.v1.Money
+	4,  // 64: cardlog.transactions.v1.CreditDisputeResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	38, // 65: cardlog.transactions.v1.ReverseDisputeCreditRequest.amount:type_name -> cardlog.type.v1.Money
+	4,  // 66: cardlog.transactions.v1.ReverseDisputeCreditResponse.decision:type_name -> cardlog.transactions.v1.Decision
+	43, // 67: cardlog.transactions.v1.GetBalanceRequest.as_of_time:type_name -> google.protobuf.Timestamp
+	3,  // 68: cardlog.transactions.v1.GetBalanceResponse.balances:type_name -> cardlog.transactions.v1.Balances
+	43, // 69: cardlog.transactions.v1.GetBalanceResponse.as_of:type_name -> google.protobuf.Timestamp
+	5,  // 70: cardlog.transactions.v1.ListTransactionsResponse.transactions:type_name -> cardlog.transactions.v1.Transaction
+	5,  // 71: cardlog.transactions.v1.GetTransactionResponse.transaction:type_name -> cardlog.transactions.v1.Transaction
+	50, // 72: cardlog.transactions.v1.ListEventsResponse.event:type_name -> cardlog.events.v1.LedgerEvent
+	50, // 73: cardlog.transactions.v1.WatchAccountResponse.event:type_name -> cardlog.events.v1.LedgerEvent
+	3,  // 74: cardlog.transactions.v1.WatchAccountResponse.balances:type_name -> cardlog.transactions.v1.Balances
+	8,  // 75: cardlog.transactions.v1.TransactionsService.Authorize:input_type -> cardlog.transactions.v1.AuthorizeRequest
+	10, // 76: cardlog.transactions.v1.TransactionsService.IncrementAuthorization:input_type -> cardlog.transactions.v1.IncrementAuthorizationRequest
+	12, // 77: cardlog.transactions.v1.TransactionsService.AdviseAuthorization:input_type -> cardlog.transactions.v1.AdviseAuthorizationRequest
+	14, // 78: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:input_type -> cardlog.transactions.v1.ReverseAuthorizationRequest
+	16, // 79: cardlog.transactions.v1.TransactionsService.Present:input_type -> cardlog.transactions.v1.PresentRequest
+	18, // 80: cardlog.transactions.v1.TransactionsService.ReversePresentment:input_type -> cardlog.transactions.v1.ReversePresentmentRequest
+	20, // 81: cardlog.transactions.v1.TransactionsService.Refund:input_type -> cardlog.transactions.v1.RefundRequest
+	22, // 82: cardlog.transactions.v1.TransactionsService.ReverseRefund:input_type -> cardlog.transactions.v1.ReverseRefundRequest
+	24, // 83: cardlog.transactions.v1.TransactionsService.CreditDispute:input_type -> cardlog.transactions.v1.CreditDisputeRequest
+	26, // 84: cardlog.transactions.v1.TransactionsService.ReverseDisputeCredit:input_type -> cardlog.transactions.v1.ReverseDisputeCreditRequest
+	28, // 85: cardlog.transactions.v1.TransactionsService.GetBalance:input_type -> cardlog.transactions.v1.GetBalanceRequest
+	30, // 86: cardlog.transactions.v1.TransactionsService.ListTransactions:input_type -> cardlog.transactions.v1.ListTransactionsRequest
+	32, // 87: cardlog.transactions.v1.TransactionsService.GetTransaction:input_type -> cardlog.transactions.v1.GetTransactionRequest
+	34, // 88: cardlog.transactions.v1.TransactionsService.ListEvents:input_type -> cardlog.transactions.v1.ListEventsRequest
+	36, // 89: cardlog.transactions.v1.TransactionsService.WatchAccount:input_type -> cardlog.transactions.v1.WatchAccountRequest
+	9,  // 90: cardlog.transactions.v1.TransactionsService.Authorize:output_type -> cardlog.transactions.v1.AuthorizeResponse
+	11, // 91: cardlog.transactions.v1.TransactionsService.IncrementAuthorization:output_type -> cardlog.transactions.v1.IncrementAuthorizationResponse
+	13, // 92: cardlog.transactions.v1.TransactionsService.AdviseAuthorization:output_type -> cardlog.transactions.v1.AdviseAuthorizationResponse
+	15, // 93: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:output_type -> cardlog.transactions.v1.ReverseAuthorizationResponse
+	17, // 94: cardlog.transactions.v1.TransactionsService.Present:output_type -> cardlog.transactions.v1.PresentResponse
+	19, // 95: cardlog.transactions.v1.TransactionsService.ReversePresentment:output_type -> cardlog.transactions.v1.ReversePresentmentResponse
+	21, // 96: cardlog.transactions.v1.TransactionsService.Refund:output_type -> cardlog.transactions.v1.RefundResponse
+	23, // 97: cardlog.transactions.v1.TransactionsService.ReverseRefund:output_type -> cardlog.transactions.v1.ReverseRefundResponse
+	25, // 98: cardlog.transactions.v1.TransactionsService.CreditDispute:output_type -> cardlog.transactions.v1.CreditDisputeResponse
+	27, // 99: cardlog.transactions.v1.TransactionsService.ReverseDisputeCredit:output_type -> cardlog.transactions.v1.ReverseDisputeCreditResponse
+	29, // 100: cardlog.transactions.v1.TransactionsService.GetBalance:output_type -> cardlog.transactions.v1.GetBalanceResponse
+	31, // 101: cardlog.transactions.v1.TransactionsService.ListTransactions:output_type -> cardlog.transactions.v1.ListTransactionsResponse
+	33, // 102: cardlog.transactions.v1.TransactionsService.GetTransaction:output_type -> cardlog.transactions.v1.GetTransactionResponse
+	35, // 103: cardlog.transactions.v1.TransactionsService.ListEvents:output_type -> cardlog.transactions.v1.ListEventsResponse
+	37, // 104: cardlog.transactions.v1.TransactionsService.WatchAccount:output_type -> cardlog.transactions.v1.WatchAccountResponse
+	90, // [90:105] is the sub-list for method output_type
+	75, // [75:90] is the sub-list for method input_type
+	75, // [75:75] is the sub-list for extension type_name
+	75, // [75:75] is the sub-list for extension extendee
+	0,  // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_transactions_v1_transactions_proto_init() }
@@ -3048,47 +4413,77 @@ func file_cardlog_transactions_v1_transactions_proto_init() {
 		(*AuthorizeResponse_Error)(nil),
 	}
 	file_cardlog_transactions_v1_transactions_proto_msgTypes[7].OneofWrappers = []any{
+		(*IncrementAuthorizationRequest_AccountId)(nil),
+		(*IncrementAuthorizationRequest_CardId)(nil),
+		(*IncrementAuthorizationRequest_CardNumber)(nil),
+	}
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[9].OneofWrappers = []any{
+		(*AdviseAuthorizationRequest_AccountId)(nil),
+		(*AdviseAuthorizationRequest_CardId)(nil),
+		(*AdviseAuthorizationRequest_CardNumber)(nil),
+	}
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[11].OneofWrappers = []any{
 		(*ReverseAuthorizationRequest_AccountId)(nil),
 		(*ReverseAuthorizationRequest_CardId)(nil),
 		(*ReverseAuthorizationRequest_CardNumber)(nil),
 	}
-	file_cardlog_transactions_v1_transactions_proto_msgTypes[9].OneofWrappers = []any{
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[13].OneofWrappers = []any{
 		(*PresentRequest_AccountId)(nil),
 		(*PresentRequest_CardId)(nil),
 		(*PresentRequest_CardNumber)(nil),
 	}
-	file_cardlog_transactions_v1_transactions_proto_msgTypes[10].OneofWrappers = []any{
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[14].OneofWrappers = []any{
 		(*PresentResponse_Decision)(nil),
 		(*PresentResponse_Error)(nil),
 	}
-	file_cardlog_transactions_v1_transactions_proto_msgTypes[11].OneofWrappers = []any{
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[15].OneofWrappers = []any{
+		(*ReversePresentmentRequest_AccountId)(nil),
+		(*ReversePresentmentRequest_CardId)(nil),
+		(*ReversePresentmentRequest_CardNumber)(nil),
+	}
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[17].OneofWrappers = []any{
 		(*RefundRequest_AccountId)(nil),
 		(*RefundRequest_CardId)(nil),
 		(*RefundRequest_CardNumber)(nil),
 	}
-	file_cardlog_transactions_v1_transactions_proto_msgTypes[13].OneofWrappers = []any{
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[19].OneofWrappers = []any{
+		(*ReverseRefundRequest_AccountId)(nil),
+		(*ReverseRefundRequest_CardId)(nil),
+		(*ReverseRefundRequest_CardNumber)(nil),
+	}
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[21].OneofWrappers = []any{
+		(*CreditDisputeRequest_AccountId)(nil),
+		(*CreditDisputeRequest_CardId)(nil),
+		(*CreditDisputeRequest_CardNumber)(nil),
+	}
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[23].OneofWrappers = []any{
+		(*ReverseDisputeCreditRequest_AccountId)(nil),
+		(*ReverseDisputeCreditRequest_CardId)(nil),
+		(*ReverseDisputeCreditRequest_CardNumber)(nil),
+	}
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[25].OneofWrappers = []any{
 		(*GetBalanceRequest_AccountId)(nil),
 		(*GetBalanceRequest_CardId)(nil),
 		(*GetBalanceRequest_CardNumber)(nil),
 		(*GetBalanceRequest_AsOfSequence)(nil),
 		(*GetBalanceRequest_AsOfTime)(nil),
 	}
-	file_cardlog_transactions_v1_transactions_proto_msgTypes[15].OneofWrappers = []any{
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[27].OneofWrappers = []any{
 		(*ListTransactionsRequest_AccountId)(nil),
 		(*ListTransactionsRequest_CardId)(nil),
 		(*ListTransactionsRequest_CardNumber)(nil),
 	}
-	file_cardlog_transactions_v1_transactions_proto_msgTypes[17].OneofWrappers = []any{
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[29].OneofWrappers = []any{
 		(*GetTransactionRequest_AccountId)(nil),
 		(*GetTransactionRequest_CardId)(nil),
 		(*GetTransactionRequest_CardNumber)(nil),
 	}
-	file_cardlog_transactions_v1_transactions_proto_msgTypes[19].OneofWrappers = []any{
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[31].OneofWrappers = []any{
 		(*ListEventsRequest_AccountId)(nil),
 		(*ListEventsRequest_CardId)(nil),
 		(*ListEventsRequest_CardNumber)(nil),
 	}
-	file_cardlog_transactions_v1_transactions_proto_msgTypes[21].OneofWrappers = []any{
+	file_cardlog_transactions_v1_transactions_proto_msgTypes[33].OneofWrappers = []any{
 		(*WatchAccountRequest_AccountId)(nil),
 		(*WatchAccountRequest_CardId)(nil),
 		(*WatchAccountRequest_CardNumber)(nil),
@@ -3099,7 +4494,7 @@ func file_cardlog_transactions_v1_transactions_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_transactions_v1_transactions_proto_rawDesc), len(file_cardlog_transactions_v1_transactions_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   23,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

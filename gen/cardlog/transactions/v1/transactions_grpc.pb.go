@@ -21,15 +21,21 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TransactionsService_Authorize_FullMethodName            = "/cardlog.transactions.v1.TransactionsService/Authorize"
-	TransactionsService_ReverseAuthorization_FullMethodName = "/cardlog.transactions.v1.TransactionsService/ReverseAuthorization"
-	TransactionsService_Present_FullMethodName              = "/cardlog.transactions.v1.TransactionsService/Present"
-	TransactionsService_Refund_FullMethodName               = "/cardlog.transactions.v1.TransactionsService/Refund"
-	TransactionsService_GetBalance_FullMethodName           = "/cardlog.transactions.v1.TransactionsService/GetBalance"
-	TransactionsService_ListTransactions_FullMethodName     = "/cardlog.transactions.v1.TransactionsService/ListTransactions"
-	TransactionsService_GetTransaction_FullMethodName       = "/cardlog.transactions.v1.TransactionsService/GetTransaction"
-	TransactionsService_ListEvents_FullMethodName           = "/cardlog.transactions.v1.TransactionsService/ListEvents"
-	TransactionsService_WatchAccount_FullMethodName         = "/cardlog.transactions.v1.TransactionsService/WatchAccount"
+	TransactionsService_Authorize_FullMethodName              = "/cardlog.transactions.v1.TransactionsService/Authorize"
+	TransactionsService_IncrementAuthorization_FullMethodName = "/cardlog.transactions.v1.TransactionsService/IncrementAuthorization"
+	TransactionsService_AdviseAuthorization_FullMethodName    = "/cardlog.transactions.v1.TransactionsService/AdviseAuthorization"
+	TransactionsService_ReverseAuthorization_FullMethodName   = "/cardlog.transactions.v1.TransactionsService/ReverseAuthorization"
+	TransactionsService_Present_FullMethodName                = "/cardlog.transactions.v1.TransactionsService/Present"
+	TransactionsService_ReversePresentment_FullMethodName     = "/cardlog.transactions.v1.TransactionsService/ReversePresentment"
+	TransactionsService_Refund_FullMethodName                 = "/cardlog.transactions.v1.TransactionsService/Refund"
+	TransactionsService_ReverseRefund_FullMethodName          = "/cardlog.transactions.v1.TransactionsService/ReverseRefund"
+	TransactionsService_CreditDispute_FullMethodName          = "/cardlog.transactions.v1.TransactionsService/CreditDispute"
+	TransactionsService_ReverseDisputeCredit_FullMethodName   = "/cardlog.transactions.v1.TransactionsService/ReverseDisputeCredit"
+	TransactionsService_GetBalance_FullMethodName             = "/cardlog.transactions.v1.TransactionsService/GetBalance"
+	TransactionsService_ListTransactions_FullMethodName       = "/cardlog.transactions.v1.TransactionsService/ListTransactions"
+	TransactionsService_GetTransaction_FullMethodName         = "/cardlog.transactions.v1.TransactionsService/GetTransaction"
+	TransactionsService_ListEvents_FullMethodName             = "/cardlog.transactions.v1.TransactionsService/ListEvents"
+	TransactionsService_WatchAccount_FullMethodName           = "/cardlog.transactions.v1.TransactionsService/WatchAccount"
 )
 
 // TransactionsServiceClient is the client API for TransactionsService service.
@@ -38,24 +44,39 @@ const (
 //
 // TransactionsService decides purchases against the credit limit, clears them, and keeps balances and history.
 //
-// The id of a command (transaction_id of Authorize, reversal_id, presentment_id, refund_id) is its idempotency key within its account and kind:
+// The id of a command (transaction_id of Authorize, increment_id, advice_id, reversal_id, presentment_id, refund_id, dispute_id) is its idempotency key within its
+// account and kind:
 // the same id with the same content returns the first answer with duplicate = true, a decline included;
 // with other content it is ALREADY_EXISTS and nothing moves. Keys are remembered for the account's life.
+// A network message that names its network, acquirer, STAN, transmission time and RRN is recognised by these too: under another id it is a duplicate all the same.
 // An answer, and whatever a read shows, is durable.
 type TransactionsServiceClient interface {
 	// Authorize decides a purchase and holds its amount. Amount zero verifies the card and holds nothing.
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
+	// IncrementAuthorization asks to raise a hold. One that has expired is opened again.
+	IncrementAuthorization(ctx context.Context, in *IncrementAuthorizationRequest, opts ...grpc.CallOption) (*IncrementAuthorizationResponse, error)
+	// AdviseAuthorization records what the network decided in our place, or what a purchase came to. It cannot be declined.
+	AdviseAuthorization(ctx context.Context, in *AdviseAuthorizationRequest, opts ...grpc.CallOption) (*AdviseAuthorizationResponse, error)
 	// ReverseAuthorization releases all or part of a hold, several times if need be.
 	ReverseAuthorization(ctx context.Context, in *ReverseAuthorizationRequest, opts ...grpc.CallOption) (*ReverseAuthorizationResponse, error)
 	// Present posts a merchant's claim. It always posts: above the hold, after expiry, after a decline, with no authorization at all.
 	Present(ctx context.Context, in *PresentRequest, opts ...grpc.CallOption) (*PresentResponse, error)
+	// ReversePresentment takes a presentment back.
+	ReversePresentment(ctx context.Context, in *ReversePresentmentRequest, opts ...grpc.CallOption) (*ReversePresentmentResponse, error)
 	// Refund posts money that a merchant gives back, with or without a purchase.
 	Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error)
+	// ReverseRefund takes a refund back.
+	ReverseRefund(ctx context.Context, in *ReverseRefundRequest, opts ...grpc.CallOption) (*ReverseRefundResponse, error)
+	// CreditDispute credits what was cleared while the cardholder disputes it.
+	CreditDispute(ctx context.Context, in *CreditDisputeRequest, opts ...grpc.CallOption) (*CreditDisputeResponse, error)
+	// ReverseDisputeCredit takes a dispute credit back.
+	ReverseDisputeCredit(ctx context.Context, in *ReverseDisputeCreditRequest, opts ...grpc.CallOption) (*ReverseDisputeCreditResponse, error)
 	// GetBalance returns the balances now, or as they were after an event or at a time.
 	GetBalance(ctx context.Context, in *GetBalanceRequest, opts ...grpc.CallOption) (*GetBalanceResponse, error)
 	// ListTransactions returns an account's transactions, the newest first.
 	ListTransactions(ctx context.Context, in *ListTransactionsRequest, opts ...grpc.CallOption) (*ListTransactionsResponse, error)
-	// GetTransaction returns one transaction with its entries, and the checks that decided it. A payment is found by its payment_id where no purchase has that id.
+	// GetTransaction returns one transaction with its entries, and the checks that decided it. Where no transaction has the id,
+	// the payment, presentment, refund or dispute of that id says which transaction is meant.
 	GetTransaction(ctx context.Context, in *GetTransactionRequest, opts ...grpc.CallOption) (*GetTransactionResponse, error)
 	// ListEvents returns an account's stored ledger events, the oldest first.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListEventsResponse], error)
@@ -75,6 +96,26 @@ func (c *transactionsServiceClient) Authorize(ctx context.Context, in *Authorize
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AuthorizeResponse)
 	err := c.cc.Invoke(ctx, TransactionsService_Authorize_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *transactionsServiceClient) IncrementAuthorization(ctx context.Context, in *IncrementAuthorizationRequest, opts ...grpc.CallOption) (*IncrementAuthorizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IncrementAuthorizationResponse)
+	err := c.cc.Invoke(ctx, TransactionsService_IncrementAuthorization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *transactionsServiceClient) AdviseAuthorization(ctx context.Context, in *AdviseAuthorizationRequest, opts ...grpc.CallOption) (*AdviseAuthorizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AdviseAuthorizationResponse)
+	err := c.cc.Invoke(ctx, TransactionsService_AdviseAuthorization_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,10 +142,50 @@ func (c *transactionsServiceClient) Present(ctx context.Context, in *PresentRequ
 	return out, nil
 }
 
+func (c *transactionsServiceClient) ReversePresentment(ctx context.Context, in *ReversePresentmentRequest, opts ...grpc.CallOption) (*ReversePresentmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReversePresentmentResponse)
+	err := c.cc.Invoke(ctx, TransactionsService_ReversePresentment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *transactionsServiceClient) Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RefundResponse)
 	err := c.cc.Invoke(ctx, TransactionsService_Refund_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *transactionsServiceClient) ReverseRefund(ctx context.Context, in *ReverseRefundRequest, opts ...grpc.CallOption) (*ReverseRefundResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReverseRefundResponse)
+	err := c.cc.Invoke(ctx, TransactionsService_ReverseRefund_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *transactionsServiceClient) CreditDispute(ctx context.Context, in *CreditDisputeRequest, opts ...grpc.CallOption) (*CreditDisputeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreditDisputeResponse)
+	err := c.cc.Invoke(ctx, TransactionsService_CreditDispute_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *transactionsServiceClient) ReverseDisputeCredit(ctx context.Context, in *ReverseDisputeCreditRequest, opts ...grpc.CallOption) (*ReverseDisputeCreditResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReverseDisputeCreditResponse)
+	err := c.cc.Invoke(ctx, TransactionsService_ReverseDisputeCredit_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -185,24 +266,39 @@ type TransactionsService_WatchAccountClient = grpc.ServerStreamingClient[WatchAc
 //
 // TransactionsService decides purchases against the credit limit, clears them, and keeps balances and history.
 //
-// The id of a command (transaction_id of Authorize, reversal_id, presentment_id, refund_id) is its idempotency key within its account and kind:
+// The id of a command (transaction_id of Authorize, increment_id, advice_id, reversal_id, presentment_id, refund_id, dispute_id) is its idempotency key within its
+// account and kind:
 // the same id with the same content returns the first answer with duplicate = true, a decline included;
 // with other content it is ALREADY_EXISTS and nothing moves. Keys are remembered for the account's life.
+// A network message that names its network, acquirer, STAN, transmission time and RRN is recognised by these too: under another id it is a duplicate all the same.
 // An answer, and whatever a read shows, is durable.
 type TransactionsServiceServer interface {
 	// Authorize decides a purchase and holds its amount. Amount zero verifies the card and holds nothing.
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
+	// IncrementAuthorization asks to raise a hold. One that has expired is opened again.
+	IncrementAuthorization(context.Context, *IncrementAuthorizationRequest) (*IncrementAuthorizationResponse, error)
+	// AdviseAuthorization records what the network decided in our place, or what a purchase came to. It cannot be declined.
+	AdviseAuthorization(context.Context, *AdviseAuthorizationRequest) (*AdviseAuthorizationResponse, error)
 	// ReverseAuthorization releases all or part of a hold, several times if need be.
 	ReverseAuthorization(context.Context, *ReverseAuthorizationRequest) (*ReverseAuthorizationResponse, error)
 	// Present posts a merchant's claim. It always posts: above the hold, after expiry, after a decline, with no authorization at all.
 	Present(context.Context, *PresentRequest) (*PresentResponse, error)
+	// ReversePresentment takes a presentment back.
+	ReversePresentment(context.Context, *ReversePresentmentRequest) (*ReversePresentmentResponse, error)
 	// Refund posts money that a merchant gives back, with or without a purchase.
 	Refund(context.Context, *RefundRequest) (*RefundResponse, error)
+	// ReverseRefund takes a refund back.
+	ReverseRefund(context.Context, *ReverseRefundRequest) (*ReverseRefundResponse, error)
+	// CreditDispute credits what was cleared while the cardholder disputes it.
+	CreditDispute(context.Context, *CreditDisputeRequest) (*CreditDisputeResponse, error)
+	// ReverseDisputeCredit takes a dispute credit back.
+	ReverseDisputeCredit(context.Context, *ReverseDisputeCreditRequest) (*ReverseDisputeCreditResponse, error)
 	// GetBalance returns the balances now, or as they were after an event or at a time.
 	GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error)
 	// ListTransactions returns an account's transactions, the newest first.
 	ListTransactions(context.Context, *ListTransactionsRequest) (*ListTransactionsResponse, error)
-	// GetTransaction returns one transaction with its entries, and the checks that decided it. A payment is found by its payment_id where no purchase has that id.
+	// GetTransaction returns one transaction with its entries, and the checks that decided it. Where no transaction has the id,
+	// the payment, presentment, refund or dispute of that id says which transaction is meant.
 	GetTransaction(context.Context, *GetTransactionRequest) (*GetTransactionResponse, error)
 	// ListEvents returns an account's stored ledger events, the oldest first.
 	ListEvents(*ListEventsRequest, grpc.ServerStreamingServer[ListEventsResponse]) error
@@ -221,14 +317,32 @@ type UnimplementedTransactionsServiceServer struct{}
 func (UnimplementedTransactionsServiceServer) Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Authorize not implemented")
 }
+func (UnimplementedTransactionsServiceServer) IncrementAuthorization(context.Context, *IncrementAuthorizationRequest) (*IncrementAuthorizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method IncrementAuthorization not implemented")
+}
+func (UnimplementedTransactionsServiceServer) AdviseAuthorization(context.Context, *AdviseAuthorizationRequest) (*AdviseAuthorizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AdviseAuthorization not implemented")
+}
 func (UnimplementedTransactionsServiceServer) ReverseAuthorization(context.Context, *ReverseAuthorizationRequest) (*ReverseAuthorizationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReverseAuthorization not implemented")
 }
 func (UnimplementedTransactionsServiceServer) Present(context.Context, *PresentRequest) (*PresentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Present not implemented")
 }
+func (UnimplementedTransactionsServiceServer) ReversePresentment(context.Context, *ReversePresentmentRequest) (*ReversePresentmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReversePresentment not implemented")
+}
 func (UnimplementedTransactionsServiceServer) Refund(context.Context, *RefundRequest) (*RefundResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Refund not implemented")
+}
+func (UnimplementedTransactionsServiceServer) ReverseRefund(context.Context, *ReverseRefundRequest) (*ReverseRefundResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReverseRefund not implemented")
+}
+func (UnimplementedTransactionsServiceServer) CreditDispute(context.Context, *CreditDisputeRequest) (*CreditDisputeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreditDispute not implemented")
+}
+func (UnimplementedTransactionsServiceServer) ReverseDisputeCredit(context.Context, *ReverseDisputeCreditRequest) (*ReverseDisputeCreditResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReverseDisputeCredit not implemented")
 }
 func (UnimplementedTransactionsServiceServer) GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBalance not implemented")
@@ -284,6 +398,42 @@ func _TransactionsService_Authorize_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TransactionsService_IncrementAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IncrementAuthorizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TransactionsServiceServer).IncrementAuthorization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TransactionsService_IncrementAuthorization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TransactionsServiceServer).IncrementAuthorization(ctx, req.(*IncrementAuthorizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TransactionsService_AdviseAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AdviseAuthorizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TransactionsServiceServer).AdviseAuthorization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TransactionsService_AdviseAuthorization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TransactionsServiceServer).AdviseAuthorization(ctx, req.(*AdviseAuthorizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TransactionsService_ReverseAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReverseAuthorizationRequest)
 	if err := dec(in); err != nil {
@@ -320,6 +470,24 @@ func _TransactionsService_Present_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TransactionsService_ReversePresentment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReversePresentmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TransactionsServiceServer).ReversePresentment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TransactionsService_ReversePresentment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TransactionsServiceServer).ReversePresentment(ctx, req.(*ReversePresentmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TransactionsService_Refund_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RefundRequest)
 	if err := dec(in); err != nil {
@@ -334,6 +502,60 @@ func _TransactionsService_Refund_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(TransactionsServiceServer).Refund(ctx, req.(*RefundRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TransactionsService_ReverseRefund_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReverseRefundRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TransactionsServiceServer).ReverseRefund(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TransactionsService_ReverseRefund_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TransactionsServiceServer).ReverseRefund(ctx, req.(*ReverseRefundRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TransactionsService_CreditDispute_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreditDisputeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TransactionsServiceServer).CreditDispute(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TransactionsService_CreditDispute_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TransactionsServiceServer).CreditDispute(ctx, req.(*CreditDisputeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TransactionsService_ReverseDisputeCredit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReverseDisputeCreditRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TransactionsServiceServer).ReverseDisputeCredit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TransactionsService_ReverseDisputeCredit_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TransactionsServiceServer).ReverseDisputeCredit(ctx, req.(*ReverseDisputeCreditRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -426,6 +648,14 @@ var TransactionsService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _TransactionsService_Authorize_Handler,
 		},
 		{
+			MethodName: "IncrementAuthorization",
+			Handler:    _TransactionsService_IncrementAuthorization_Handler,
+		},
+		{
+			MethodName: "AdviseAuthorization",
+			Handler:    _TransactionsService_AdviseAuthorization_Handler,
+		},
+		{
 			MethodName: "ReverseAuthorization",
 			Handler:    _TransactionsService_ReverseAuthorization_Handler,
 		},
@@ -434,8 +664,24 @@ var TransactionsService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _TransactionsService_Present_Handler,
 		},
 		{
+			MethodName: "ReversePresentment",
+			Handler:    _TransactionsService_ReversePresentment_Handler,
+		},
+		{
 			MethodName: "Refund",
 			Handler:    _TransactionsService_Refund_Handler,
+		},
+		{
+			MethodName: "ReverseRefund",
+			Handler:    _TransactionsService_ReverseRefund_Handler,
+		},
+		{
+			MethodName: "CreditDispute",
+			Handler:    _TransactionsService_CreditDispute_Handler,
+		},
+		{
+			MethodName: "ReverseDisputeCredit",
+			Handler:    _TransactionsService_ReverseDisputeCredit_Handler,
 		},
 		{
 			MethodName: "GetBalance",

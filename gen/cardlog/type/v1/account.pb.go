@@ -7,6 +7,7 @@
 package typev1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -151,11 +152,327 @@ func (CardState) EnumDescriptor() ([]byte, []int) {
 	return file_cardlog_type_v1_account_proto_rawDescGZIP(), []int{1}
 }
 
+// Window is a calendar window in UTC.
+type Window int32
+
+const (
+	// Not given.
+	Window_WINDOW_UNSPECIFIED Window = 0
+	// From midnight.
+	Window_WINDOW_DAY Window = 1
+	// From Monday.
+	Window_WINDOW_WEEK Window = 2
+	// From the first of the month.
+	Window_WINDOW_MONTH Window = 3
+	// From the first of January.
+	Window_WINDOW_YEAR Window = 4
+	// From the first purchase.
+	Window_WINDOW_LIFETIME Window = 5
+)
+
+// Enum value maps for Window.
+var (
+	Window_name = map[int32]string{
+		0: "WINDOW_UNSPECIFIED",
+		1: "WINDOW_DAY",
+		2: "WINDOW_WEEK",
+		3: "WINDOW_MONTH",
+		4: "WINDOW_YEAR",
+		5: "WINDOW_LIFETIME",
+	}
+	Window_value = map[string]int32{
+		"WINDOW_UNSPECIFIED": 0,
+		"WINDOW_DAY":         1,
+		"WINDOW_WEEK":        2,
+		"WINDOW_MONTH":       3,
+		"WINDOW_YEAR":        4,
+		"WINDOW_LIFETIME":    5,
+	}
+)
+
+func (x Window) Enum() *Window {
+	p := new(Window)
+	*p = x
+	return p
+}
+
+func (x Window) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Window) Descriptor() protoreflect.EnumDescriptor {
+	return file_cardlog_type_v1_account_proto_enumTypes[2].Descriptor()
+}
+
+func (Window) Type() protoreflect.EnumType {
+	return &file_cardlog_type_v1_account_proto_enumTypes[2]
+}
+
+func (x Window) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Window.Descriptor instead.
+func (Window) EnumDescriptor() ([]byte, []int) {
+	return file_cardlog_type_v1_account_proto_rawDescGZIP(), []int{2}
+}
+
+// SpendingControls are limits that a card or an account is used within. A list that is empty allows all. Force posts are facts and pass them, but count.
+type SpendingControls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most that one purchase may be, in the account's currency; absent: no bound.
+	MaxAmount *Money `protobuf:"bytes,1,opt,name=max_amount,json=maxAmount,proto3" json:"max_amount,omitempty"`
+	// Bounds on what is spent in a time.
+	Limits []*SpendingLimit `protobuf:"bytes,2,rep,name=limits,proto3" json:"limits,omitempty"`
+	// Merchant categories that are allowed, four digits each.
+	AllowedMccs []string `protobuf:"bytes,3,rep,name=allowed_mccs,json=allowedMccs,proto3" json:"allowed_mccs,omitempty"`
+	// Merchant categories that are not, four digits each.
+	BlockedMccs []string `protobuf:"bytes,4,rep,name=blocked_mccs,json=blockedMccs,proto3" json:"blocked_mccs,omitempty"`
+	// Countries of merchants that are allowed, ISO 3166-1 alpha-2.
+	AllowedCountries []string `protobuf:"bytes,5,rep,name=allowed_countries,json=allowedCountries,proto3" json:"allowed_countries,omitempty"`
+	// Countries of merchants that are not, ISO 3166-1 alpha-2.
+	BlockedCountries []string `protobuf:"bytes,6,rep,name=blocked_countries,json=blockedCountries,proto3" json:"blocked_countries,omitempty"`
+	// The one merchant (merchant_id) that is allowed.
+	LockedMerchantId string `protobuf:"bytes,7,opt,name=locked_merchant_id,json=lockedMerchantId,proto3" json:"locked_merchant_id,omitempty"`
+	// The merchant of the first approved purchase is the one that is allowed.
+	LockToFirstMerchant bool `protobuf:"varint,8,opt,name=lock_to_first_merchant,json=lockToFirstMerchant,proto3" json:"lock_to_first_merchant,omitempty"`
+	// One purchase is approved, and no other.
+	SingleUse     bool `protobuf:"varint,9,opt,name=single_use,json=singleUse,proto3" json:"single_use,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpendingControls) Reset() {
+	*x = SpendingControls{}
+	mi := &file_cardlog_type_v1_account_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpendingControls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpendingControls) ProtoMessage() {}
+
+func (x *SpendingControls) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_type_v1_account_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpendingControls.ProtoReflect.Descriptor instead.
+func (*SpendingControls) Descriptor() ([]byte, []int) {
+	return file_cardlog_type_v1_account_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *SpendingControls) GetMaxAmount() *Money {
+	if x != nil {
+		return x.MaxAmount
+	}
+	return nil
+}
+
+func (x *SpendingControls) GetLimits() []*SpendingLimit {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *SpendingControls) GetAllowedMccs() []string {
+	if x != nil {
+		return x.AllowedMccs
+	}
+	return nil
+}
+
+func (x *SpendingControls) GetBlockedMccs() []string {
+	if x != nil {
+		return x.BlockedMccs
+	}
+	return nil
+}
+
+func (x *SpendingControls) GetAllowedCountries() []string {
+	if x != nil {
+		return x.AllowedCountries
+	}
+	return nil
+}
+
+func (x *SpendingControls) GetBlockedCountries() []string {
+	if x != nil {
+		return x.BlockedCountries
+	}
+	return nil
+}
+
+func (x *SpendingControls) GetLockedMerchantId() string {
+	if x != nil {
+		return x.LockedMerchantId
+	}
+	return ""
+}
+
+func (x *SpendingControls) GetLockToFirstMerchant() bool {
+	if x != nil {
+		return x.LockToFirstMerchant
+	}
+	return false
+}
+
+func (x *SpendingControls) GetSingleUse() bool {
+	if x != nil {
+		return x.SingleUse
+	}
+	return false
+}
+
+// SpendingLimit bounds what is spent in a time. What is spent is what is cleared and what is held of the purchases that began in that time.
+type SpendingLimit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The time.
+	//
+	// Types that are valid to be assigned to Period:
+	//
+	//	*SpendingLimit_Window
+	//	*SpendingLimit_TrailingHours
+	Period isSpendingLimit_Period `protobuf_oneof:"period"`
+	// The most that may be spent, in the account's currency; absent: no bound.
+	MaxAmount *Money `protobuf:"bytes,3,opt,name=max_amount,json=maxAmount,proto3" json:"max_amount,omitempty"`
+	// The most purchases that may be made; 0: no bound.
+	MaxCount      int32 `protobuf:"varint,4,opt,name=max_count,json=maxCount,proto3" json:"max_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpendingLimit) Reset() {
+	*x = SpendingLimit{}
+	mi := &file_cardlog_type_v1_account_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpendingLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpendingLimit) ProtoMessage() {}
+
+func (x *SpendingLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_type_v1_account_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpendingLimit.ProtoReflect.Descriptor instead.
+func (*SpendingLimit) Descriptor() ([]byte, []int) {
+	return file_cardlog_type_v1_account_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SpendingLimit) GetPeriod() isSpendingLimit_Period {
+	if x != nil {
+		return x.Period
+	}
+	return nil
+}
+
+func (x *SpendingLimit) GetWindow() Window {
+	if x != nil {
+		if x, ok := x.Period.(*SpendingLimit_Window); ok {
+			return x.Window
+		}
+	}
+	return Window_WINDOW_UNSPECIFIED
+}
+
+func (x *SpendingLimit) GetTrailingHours() int32 {
+	if x != nil {
+		if x, ok := x.Period.(*SpendingLimit_TrailingHours); ok {
+			return x.TrailingHours
+		}
+	}
+	return 0
+}
+
+func (x *SpendingLimit) GetMaxAmount() *Money {
+	if x != nil {
+		return x.MaxAmount
+	}
+	return nil
+}
+
+func (x *SpendingLimit) GetMaxCount() int32 {
+	if x != nil {
+		return x.MaxCount
+	}
+	return 0
+}
+
+type isSpendingLimit_Period interface {
+	isSpendingLimit_Period()
+}
+
+type SpendingLimit_Window struct {
+	// A calendar window, UTC.
+	Window Window `protobuf:"varint,1,opt,name=window,proto3,enum=cardlog.type.v1.Window,oneof"`
+}
+
+type SpendingLimit_TrailingHours struct {
+	// So many hours up to now: 1 to 744.
+	TrailingHours int32 `protobuf:"varint,2,opt,name=trailing_hours,json=trailingHours,proto3,oneof"`
+}
+
+func (*SpendingLimit_Window) isSpendingLimit_Period() {}
+
+func (*SpendingLimit_TrailingHours) isSpendingLimit_Period() {}
+
 var File_cardlog_type_v1_account_proto protoreflect.FileDescriptor
 
 const file_cardlog_type_v1_account_proto_rawDesc = "" +
 	"\n" +
-	"\x1dcardlog/type/v1/account.proto\x12\x0fcardlog.type.v1*\x9b\x01\n" +
+	"\x1dcardlog/type/v1/account.proto\x12\x0fcardlog.type.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1bcardlog/type/v1/money.proto\"\xf1\x04\n" +
+	"\x10SpendingControls\x12|\n" +
+	"\n" +
+	"max_amount\x18\x01 \x01(\v2\x16.cardlog.type.v1.MoneyBE\xbaHB\xba\x01?\n" +
+	"\x13max_amount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\tmaxAmount\x12@\n" +
+	"\x06limits\x18\x02 \x03(\v2\x1e.cardlog.type.v1.SpendingLimitB\b\xbaH\x05\x92\x01\x02\x10\x10R\x06limits\x12>\n" +
+	"\fallowed_mccs\x18\x03 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x80\x02\x18\x01\"\x0er\f2\n" +
+	"^[0-9]{4}$R\vallowedMccs\x12>\n" +
+	"\fblocked_mccs\x18\x04 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x80\x02\x18\x01\"\x0er\f2\n" +
+	"^[0-9]{4}$R\vblockedMccs\x12H\n" +
+	"\x11allowed_countries\x18\x05 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x80\x02\x18\x01\"\x0er\f2\n" +
+	"^[A-Z]{2}$R\x10allowedCountries\x12H\n" +
+	"\x11blocked_countries\x18\x06 \x03(\tB\x1b\xbaH\x18\x92\x01\x15\x10\x80\x02\x18\x01\"\x0er\f2\n" +
+	"^[A-Z]{2}$R\x10blockedCountries\x125\n" +
+	"\x12locked_merchant_id\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x10lockedMerchantId\x123\n" +
+	"\x16lock_to_first_merchant\x18\b \x01(\bR\x13lockToFirstMerchant\x12\x1d\n" +
+	"\n" +
+	"single_use\x18\t \x01(\bR\tsingleUse\"\xb1\x03\n" +
+	"\rSpendingLimit\x12=\n" +
+	"\x06window\x18\x01 \x01(\x0e2\x17.cardlog.type.v1.WindowB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00H\x00R\x06window\x123\n" +
+	"\x0etrailing_hours\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\x05(\x01H\x00R\rtrailingHours\x12|\n" +
+	"\n" +
+	"max_amount\x18\x03 \x01(\v2\x16.cardlog.type.v1.MoneyBE\xbaHB\xba\x01?\n" +
+	"\x13max_amount.positive\x12\x12must be above zero\x1a\x14this.minor_units > 0R\tmaxAmount\x12$\n" +
+	"\tmax_count\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bmaxCount:w\xbaHt\x1ar\n" +
+	"\vlimit.bound\x127must bound the amount, the number of purchases, or both\x1a*has(this.max_amount) || this.max_count > 0B\x0f\n" +
+	"\x06period\x12\x05\xbaH\x02\b\x01*\x9b\x01\n" +
 	"\fAccountState\x12\x1d\n" +
 	"\x19ACCOUNT_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ACCOUNT_STATE_OPEN\x10\x01\x12\x1b\n" +
@@ -169,7 +486,15 @@ const file_cardlog_type_v1_account_proto_rawDesc = "" +
 	"\x11CARD_STATE_PAUSED\x10\x03\x12\x13\n" +
 	"\x0fCARD_STATE_LOST\x10\x04\x12\x15\n" +
 	"\x11CARD_STATE_STOLEN\x10\x05\x12\x15\n" +
-	"\x11CARD_STATE_CLOSED\x10\x06B7Z5github.com/cardlog/cardlog/gen/cardlog/type/v1;typev1b\x06proto3"
+	"\x11CARD_STATE_CLOSED\x10\x06*y\n" +
+	"\x06Window\x12\x16\n" +
+	"\x12WINDOW_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"WINDOW_DAY\x10\x01\x12\x0f\n" +
+	"\vWINDOW_WEEK\x10\x02\x12\x10\n" +
+	"\fWINDOW_MONTH\x10\x03\x12\x0f\n" +
+	"\vWINDOW_YEAR\x10\x04\x12\x13\n" +
+	"\x0fWINDOW_LIFETIME\x10\x05B7Z5github.com/cardlog/cardlog/gen/cardlog/type/v1;typev1b\x06proto3"
 
 var (
 	file_cardlog_type_v1_account_proto_rawDescOnce sync.Once
@@ -183,17 +508,26 @@ func file_cardlog_type_v1_account_proto_rawDescGZIP() []byte {
 	return file_cardlog_type_v1_account_proto_rawDescData
 }
 
-var file_cardlog_type_v1_account_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cardlog_type_v1_account_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_cardlog_type_v1_account_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_cardlog_type_v1_account_proto_goTypes = []any{
-	(AccountState)(0), // 0: cardlog.type.v1.AccountState
-	(CardState)(0),    // 1: cardlog.type.v1.CardState
+	(AccountState)(0),        // 0: cardlog.type.v1.AccountState
+	(CardState)(0),           // 1: cardlog.type.v1.CardState
+	(Window)(0),              // 2: cardlog.type.v1.Window
+	(*SpendingControls)(nil), // 3: cardlog.type.v1.SpendingControls
+	(*SpendingLimit)(nil),    // 4: cardlog.type.v1.SpendingLimit
+	(*Money)(nil),            // 5: cardlog.type.v1.Money
 }
 var file_cardlog_type_v1_account_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	5, // 0: cardlog.type.v1.SpendingControls.max_amount:type_name -> cardlog.type.v1.Money
+	4, // 1: cardlog.type.v1.SpendingControls.limits:type_name -> cardlog.type.v1.SpendingLimit
+	2, // 2: cardlog.type.v1.SpendingLimit.window:type_name -> cardlog.type.v1.Window
+	5, // 3: cardlog.type.v1.SpendingLimit.max_amount:type_name -> cardlog.type.v1.Money
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_type_v1_account_proto_init() }
@@ -201,19 +535,25 @@ func file_cardlog_type_v1_account_proto_init() {
 	if File_cardlog_type_v1_account_proto != nil {
 		return
 	}
+	file_cardlog_type_v1_money_proto_init()
+	file_cardlog_type_v1_account_proto_msgTypes[1].OneofWrappers = []any{
+		(*SpendingLimit_Window)(nil),
+		(*SpendingLimit_TrailingHours)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_type_v1_account_proto_rawDesc), len(file_cardlog_type_v1_account_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   0,
+			NumEnums:      3,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_cardlog_type_v1_account_proto_goTypes,
 		DependencyIndexes: file_cardlog_type_v1_account_proto_depIdxs,
 		EnumInfos:         file_cardlog_type_v1_account_proto_enumTypes,
+		MessageInfos:      file_cardlog_type_v1_account_proto_msgTypes,
 	}.Build()
 	File_cardlog_type_v1_account_proto = out.File
 	file_cardlog_type_v1_account_proto_goTypes = nil

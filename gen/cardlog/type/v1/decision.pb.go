@@ -221,8 +221,10 @@ const (
 	RejectionReason_REJECTION_REASON_NOTHING_TO_REVERSE RejectionReason = 1
 	// A completion was received before.
 	RejectionReason_REJECTION_REASON_COMPLETION_ALREADY_RECEIVED RejectionReason = 2
-	// The authorization was declined, or there is none, so it cannot be changed.
+	// The authorization was declined, reversed in full or cleared for good, or there is none, so it cannot be changed.
 	RejectionReason_REJECTION_REASON_AUTHORIZATION_NOT_OPEN RejectionReason = 3
+	// The dispute credit is more than what was cleared and not given back yet.
+	RejectionReason_REJECTION_REASON_AMOUNT_EXCEEDS_CLEARED RejectionReason = 4
 )
 
 // Enum value maps for RejectionReason.
@@ -232,12 +234,14 @@ var (
 		1: "REJECTION_REASON_NOTHING_TO_REVERSE",
 		2: "REJECTION_REASON_COMPLETION_ALREADY_RECEIVED",
 		3: "REJECTION_REASON_AUTHORIZATION_NOT_OPEN",
+		4: "REJECTION_REASON_AMOUNT_EXCEEDS_CLEARED",
 	}
 	RejectionReason_value = map[string]int32{
 		"REJECTION_REASON_UNSPECIFIED":                 0,
 		"REJECTION_REASON_NOTHING_TO_REVERSE":          1,
 		"REJECTION_REASON_COMPLETION_ALREADY_RECEIVED": 2,
 		"REJECTION_REASON_AUTHORIZATION_NOT_OPEN":      3,
+		"REJECTION_REASON_AMOUNT_EXCEEDS_CLEARED":      4,
 	}
 )
 
@@ -268,7 +272,7 @@ func (RejectionReason) EnumDescriptor() ([]byte, []int) {
 	return file_cardlog_type_v1_decision_proto_rawDescGZIP(), []int{2}
 }
 
-// CheckKind names one check of an authorization. Checks run, and are recorded, in the order of these numbers.
+// CheckKind names one check of a request. Checks run, and are recorded, in a fixed order; the numbers do not tell it.
 type CheckKind int32
 
 const (
@@ -290,23 +294,38 @@ const (
 	CheckKind_CHECK_KIND_MCC CheckKind = 7
 	// The merchant's id against the profile's list.
 	CheckKind_CHECK_KIND_MERCHANT CheckKind = 8
-	// posted + pending + withheld + amount against the credit limit, in minor units.
+	// posted + pending + withheld + amount against the credit limit and what the profile grants beyond it, in minor units.
 	CheckKind_CHECK_KIND_CREDIT_LIMIT CheckKind = 9
+	// How often a single-use card was used against none.
+	CheckKind_CHECK_KIND_SINGLE_USE CheckKind = 10
+	// The merchant's id against the one that the card or account is locked to.
+	CheckKind_CHECK_KIND_MERCHANT_LOCK CheckKind = 11
+	// The amount against the most that one purchase may be, in minor units.
+	CheckKind_CHECK_KIND_MAX_AMOUNT CheckKind = 12
+	// What would be spent in a window against the limit for it, in minor units.
+	CheckKind_CHECK_KIND_WINDOW_AMOUNT CheckKind = 13
+	// How many purchases there would be in a window against the limit for it.
+	CheckKind_CHECK_KIND_WINDOW_COUNT CheckKind = 14
 )
 
 // Enum value maps for CheckKind.
 var (
 	CheckKind_name = map[int32]string{
-		0: "CHECK_KIND_UNSPECIFIED",
-		1: "CHECK_KIND_MESSAGE_AGE",
-		2: "CHECK_KIND_ACCOUNT_STATE",
-		3: "CHECK_KIND_CARD_STATE",
-		4: "CHECK_KIND_CARD_EXPIRY",
-		5: "CHECK_KIND_CURRENCY",
-		6: "CHECK_KIND_MERCHANT_COUNTRY",
-		7: "CHECK_KIND_MCC",
-		8: "CHECK_KIND_MERCHANT",
-		9: "CHECK_KIND_CREDIT_LIMIT",
+		0:  "CHECK_KIND_UNSPECIFIED",
+		1:  "CHECK_KIND_MESSAGE_AGE",
+		2:  "CHECK_KIND_ACCOUNT_STATE",
+		3:  "CHECK_KIND_CARD_STATE",
+		4:  "CHECK_KIND_CARD_EXPIRY",
+		5:  "CHECK_KIND_CURRENCY",
+		6:  "CHECK_KIND_MERCHANT_COUNTRY",
+		7:  "CHECK_KIND_MCC",
+		8:  "CHECK_KIND_MERCHANT",
+		9:  "CHECK_KIND_CREDIT_LIMIT",
+		10: "CHECK_KIND_SINGLE_USE",
+		11: "CHECK_KIND_MERCHANT_LOCK",
+		12: "CHECK_KIND_MAX_AMOUNT",
+		13: "CHECK_KIND_WINDOW_AMOUNT",
+		14: "CHECK_KIND_WINDOW_COUNT",
 	}
 	CheckKind_value = map[string]int32{
 		"CHECK_KIND_UNSPECIFIED":      0,
@@ -319,6 +338,11 @@ var (
 		"CHECK_KIND_MCC":              7,
 		"CHECK_KIND_MERCHANT":         8,
 		"CHECK_KIND_CREDIT_LIMIT":     9,
+		"CHECK_KIND_SINGLE_USE":       10,
+		"CHECK_KIND_MERCHANT_LOCK":    11,
+		"CHECK_KIND_MAX_AMOUNT":       12,
+		"CHECK_KIND_WINDOW_AMOUNT":    13,
+		"CHECK_KIND_WINDOW_COUNT":     14,
 	}
 )
 
@@ -347,6 +371,112 @@ func (x CheckKind) Number() protoreflect.EnumNumber {
 // Deprecated: Use CheckKind.Descriptor instead.
 func (CheckKind) EnumDescriptor() ([]byte, []int) {
 	return file_cardlog_type_v1_decision_proto_rawDescGZIP(), []int{3}
+}
+
+// CheckScope says whose rule a check holds a request against.
+type CheckScope int32
+
+const (
+	// A rule of the system, or of the rules profile.
+	CheckScope_CHECK_SCOPE_UNSPECIFIED CheckScope = 0
+	// The account's spending controls.
+	CheckScope_CHECK_SCOPE_ACCOUNT CheckScope = 1
+	// The card's spending controls.
+	CheckScope_CHECK_SCOPE_CARD CheckScope = 2
+)
+
+// Enum value maps for CheckScope.
+var (
+	CheckScope_name = map[int32]string{
+		0: "CHECK_SCOPE_UNSPECIFIED",
+		1: "CHECK_SCOPE_ACCOUNT",
+		2: "CHECK_SCOPE_CARD",
+	}
+	CheckScope_value = map[string]int32{
+		"CHECK_SCOPE_UNSPECIFIED": 0,
+		"CHECK_SCOPE_ACCOUNT":     1,
+		"CHECK_SCOPE_CARD":        2,
+	}
+)
+
+func (x CheckScope) Enum() *CheckScope {
+	p := new(CheckScope)
+	*p = x
+	return p
+}
+
+func (x CheckScope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CheckScope) Descriptor() protoreflect.EnumDescriptor {
+	return file_cardlog_type_v1_decision_proto_enumTypes[4].Descriptor()
+}
+
+func (CheckScope) Type() protoreflect.EnumType {
+	return &file_cardlog_type_v1_decision_proto_enumTypes[4]
+}
+
+func (x CheckScope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CheckScope.Descriptor instead.
+func (CheckScope) EnumDescriptor() ([]byte, []int) {
+	return file_cardlog_type_v1_decision_proto_rawDescGZIP(), []int{4}
+}
+
+// AdviceKind is what an authorization advice tells.
+type AdviceKind int32
+
+const (
+	// Not given.
+	AdviceKind_ADVICE_KIND_UNSPECIFIED AdviceKind = 0
+	// The network decided in our place. Amount zero: it declined.
+	AdviceKind_ADVICE_KIND_STAND_IN AdviceKind = 1
+	// The purchase is complete, for instance at a fuel pump, and this is its amount. There is one of a transaction.
+	AdviceKind_ADVICE_KIND_COMPLETION AdviceKind = 2
+)
+
+// Enum value maps for AdviceKind.
+var (
+	AdviceKind_name = map[int32]string{
+		0: "ADVICE_KIND_UNSPECIFIED",
+		1: "ADVICE_KIND_STAND_IN",
+		2: "ADVICE_KIND_COMPLETION",
+	}
+	AdviceKind_value = map[string]int32{
+		"ADVICE_KIND_UNSPECIFIED": 0,
+		"ADVICE_KIND_STAND_IN":    1,
+		"ADVICE_KIND_COMPLETION":  2,
+	}
+)
+
+func (x AdviceKind) Enum() *AdviceKind {
+	p := new(AdviceKind)
+	*p = x
+	return p
+}
+
+func (x AdviceKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AdviceKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_cardlog_type_v1_decision_proto_enumTypes[5].Descriptor()
+}
+
+func (AdviceKind) Type() protoreflect.EnumType {
+	return &file_cardlog_type_v1_decision_proto_enumTypes[5]
+}
+
+func (x AdviceKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AdviceKind.Descriptor instead.
+func (AdviceKind) EnumDescriptor() ([]byte, []int) {
+	return file_cardlog_type_v1_decision_proto_rawDescGZIP(), []int{5}
 }
 
 // EntryMode is how the card's data reached the terminal (ISO 8583 DE22).
@@ -402,11 +532,11 @@ func (x EntryMode) String() string {
 }
 
 func (EntryMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_cardlog_type_v1_decision_proto_enumTypes[4].Descriptor()
+	return file_cardlog_type_v1_decision_proto_enumTypes[6].Descriptor()
 }
 
 func (EntryMode) Type() protoreflect.EnumType {
-	return &file_cardlog_type_v1_decision_proto_enumTypes[4]
+	return &file_cardlog_type_v1_decision_proto_enumTypes[6]
 }
 
 func (x EntryMode) Number() protoreflect.EnumNumber {
@@ -415,7 +545,7 @@ func (x EntryMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EntryMode.Descriptor instead.
 func (EntryMode) EnumDescriptor() ([]byte, []int) {
-	return file_cardlog_type_v1_decision_proto_rawDescGZIP(), []int{4}
+	return file_cardlog_type_v1_decision_proto_rawDescGZIP(), []int{6}
 }
 
 var File_cardlog_type_v1_decision_proto protoreflect.FileDescriptor
@@ -452,12 +582,13 @@ const file_cardlog_type_v1_decision_proto_rawDesc = "" +
 	"\x1eDECLINE_REASON_COUNTRY_BLOCKED\x10\x10\x12'\n" +
 	"#DECLINE_REASON_SINGLE_USE_CARD_USED\x10\x11\x12)\n" +
 	"%DECLINE_REASON_CURRENCY_NOT_SUPPORTED\x10\x12\x12 \n" +
-	"\x1cDECLINE_REASON_STALE_MESSAGE\x10\x13*\xbb\x01\n" +
+	"\x1cDECLINE_REASON_STALE_MESSAGE\x10\x13*\xe8\x01\n" +
 	"\x0fRejectionReason\x12 \n" +
 	"\x1cREJECTION_REASON_UNSPECIFIED\x10\x00\x12'\n" +
 	"#REJECTION_REASON_NOTHING_TO_REVERSE\x10\x01\x120\n" +
 	",REJECTION_REASON_COMPLETION_ALREADY_RECEIVED\x10\x02\x12+\n" +
-	"'REJECTION_REASON_AUTHORIZATION_NOT_OPEN\x10\x03*\x9c\x02\n" +
+	"'REJECTION_REASON_AUTHORIZATION_NOT_OPEN\x10\x03\x12+\n" +
+	"'REJECTION_REASON_AMOUNT_EXCEEDS_CLEARED\x10\x04*\xab\x03\n" +
 	"\tCheckKind\x12\x1a\n" +
 	"\x16CHECK_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16CHECK_KIND_MESSAGE_AGE\x10\x01\x12\x1c\n" +
@@ -468,7 +599,23 @@ const file_cardlog_type_v1_decision_proto_rawDesc = "" +
 	"\x1bCHECK_KIND_MERCHANT_COUNTRY\x10\x06\x12\x12\n" +
 	"\x0eCHECK_KIND_MCC\x10\a\x12\x17\n" +
 	"\x13CHECK_KIND_MERCHANT\x10\b\x12\x1b\n" +
-	"\x17CHECK_KIND_CREDIT_LIMIT\x10\t*\xcb\x01\n" +
+	"\x17CHECK_KIND_CREDIT_LIMIT\x10\t\x12\x19\n" +
+	"\x15CHECK_KIND_SINGLE_USE\x10\n" +
+	"\x12\x1c\n" +
+	"\x18CHECK_KIND_MERCHANT_LOCK\x10\v\x12\x19\n" +
+	"\x15CHECK_KIND_MAX_AMOUNT\x10\f\x12\x1c\n" +
+	"\x18CHECK_KIND_WINDOW_AMOUNT\x10\r\x12\x1b\n" +
+	"\x17CHECK_KIND_WINDOW_COUNT\x10\x0e*X\n" +
+	"\n" +
+	"CheckScope\x12\x1b\n" +
+	"\x17CHECK_SCOPE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13CHECK_SCOPE_ACCOUNT\x10\x01\x12\x14\n" +
+	"\x10CHECK_SCOPE_CARD\x10\x02*_\n" +
+	"\n" +
+	"AdviceKind\x12\x1b\n" +
+	"\x17ADVICE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ADVICE_KIND_STAND_IN\x10\x01\x12\x1a\n" +
+	"\x16ADVICE_KIND_COMPLETION\x10\x02*\xcb\x01\n" +
 	"\tEntryMode\x12\x1a\n" +
 	"\x16ENTRY_MODE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fENTRY_MODE_CHIP\x10\x01\x12\x1a\n" +
@@ -490,13 +637,15 @@ func file_cardlog_type_v1_decision_proto_rawDescGZIP() []byte {
 	return file_cardlog_type_v1_decision_proto_rawDescData
 }
 
-var file_cardlog_type_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_cardlog_type_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
 var file_cardlog_type_v1_decision_proto_goTypes = []any{
 	(Outcome)(0),         // 0: cardlog.type.v1.Outcome
 	(DeclineReason)(0),   // 1: cardlog.type.v1.DeclineReason
 	(RejectionReason)(0), // 2: cardlog.type.v1.RejectionReason
 	(CheckKind)(0),       // 3: cardlog.type.v1.CheckKind
-	(EntryMode)(0),       // 4: cardlog.type.v1.EntryMode
+	(CheckScope)(0),      // 4: cardlog.type.v1.CheckScope
+	(AdviceKind)(0),      // 5: cardlog.type.v1.AdviceKind
+	(EntryMode)(0),       // 6: cardlog.type.v1.EntryMode
 }
 var file_cardlog_type_v1_decision_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -516,7 +665,7 @@ func file_cardlog_type_v1_decision_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_type_v1_decision_proto_rawDesc), len(file_cardlog_type_v1_decision_proto_rawDesc)),
-			NumEnums:      5,
+			NumEnums:      7,
 			NumMessages:   0,
 			NumExtensions: 0,
 			NumServices:   0,
