@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -60,23 +61,37 @@ func (c *Consumer) Position(ctx context.Context) (uint64, error) {
 
 // Follow calls each with every durable message after a sequence, in order and without a gap, and goes on as more are appended. It returns when ctx ends or each fails;
 // any other error is ErrUnreachable or a loss, and following can be tried again. Where this process is the stream's writer, it never shows what is not behind the barrier.
+//
+// It asks for messages itself and not with the client's iterator, which gives up its subscription some time after it was stopped: until then the server hands what a
+// reset consumer has to the old one, where nobody takes it, and the new one waits for the redelivery.
 func (c *Consumer) Follow(ctx context.Context, after uint64, each func(Message) error) error {
-	if err := c.reset(ctx, after); err != nil {
-		return err
-	}
-	messages, err := c.handle.Messages(jetstream.PullMaxMessages(readBatch))
+	reads := c.stream.log.reads
+	inbox := reads.NewInbox()
+	incoming, err := reads.SubscribeSync(inbox)
 	if err != nil {
 		return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, c.stream.name, err)
 	}
-	defer messages.Stop()
-	for next := after + 1; ; next++ {
-		message, err := messages.Next(jetstream.NextContext(ctx))
-		if ctx.Err() != nil {
-			return ctx.Err()
+	defer func() { _ = incoming.Unsubscribe() }() // over the connection that the next reset takes, so the server knows of it first
+	if err := c.reset(ctx, after); err != nil {
+		return err
+	}
+	asked := 0 // messages that were asked for and did not come yet
+	for next := after + 1; ; {
+		if asked <= readBatch/2 {
+			if err := reads.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+c.stream.name+"."+c.name, inbox, pullBody); err != nil {
+				return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, c.stream.name, err)
+			}
+			asked += readBatch
 		}
+		message, left, err := c.receive(ctx, incoming)
 		if err != nil {
-			return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, c.stream.name, err)
+			return err
 		}
+		if message == nil {
+			asked -= left
+			continue
+		}
+		asked--
 		m, err := c.take(message)
 		if err != nil {
 			return err
@@ -90,6 +105,39 @@ func (c *Consumer) Follow(ctx context.Context, after uint64, each func(Message) 
 		if err := each(m); err != nil {
 			return err
 		}
+		next++
+	}
+}
+
+// How a consumer is asked for messages. The server tells every heartbeat that it still has the request, so that silence is a fault.
+const (
+	pullExpires   = 30 * time.Second
+	pullHeartbeat = 5 * time.Second
+)
+
+var pullBody = fmt.Appendf(nil, `{"batch":%d,"expires":%d,"idle_heartbeat":%d}`, readBatch, pullExpires, pullHeartbeat)
+
+// receive returns the next message; or none, with how many of those asked for will not come.
+func (c *Consumer) receive(ctx context.Context, incoming *nats.Subscription) (message *nats.Msg, left int, err error) {
+	waiting, cancel := context.WithTimeout(ctx, 2*pullHeartbeat+time.Second)
+	defer cancel()
+	message, err = incoming.NextMsgWithContext(waiting)
+	if ctx.Err() != nil {
+		return nil, 0, ctx.Err()
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: follow %s: %w", ErrUnreachable, c.stream.name, err)
+	}
+	switch status := message.Header.Get("Status"); {
+	case status == "":
+		return message, 0, nil
+	case status == "100": // a heartbeat
+		return nil, 0, nil
+	case message.Header.Get("Nats-Pending-Messages") != "": // the request has expired: more is asked for
+		left, err = strconv.Atoi(message.Header.Get("Nats-Pending-Messages"))
+		return nil, left, err
+	default:
+		return nil, 0, fmt.Errorf("%w: follow %s: %s %s", ErrUnreachable, c.stream.name, status, message.Header.Get("Description"))
 	}
 }
 
@@ -107,15 +155,15 @@ func (c *Consumer) reset(ctx context.Context, after uint64) error {
 }
 
 // take notes that a message was handed out.
-func (c *Consumer) take(message jetstream.Msg) (Message, error) {
+func (c *Consumer) take(message *nats.Msg) (Message, error) {
 	told, err := message.Metadata()
 	if err != nil {
 		return Message{}, fmt.Errorf("%w: follow %s: %w", ErrUnreachable, c.stream.name, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.delivered = append(c.delivered, delivery{sequence: told.Sequence.Stream, ackTo: message.Reply()})
-	return Message{Subject: message.Subject(), Sequence: told.Sequence.Stream, Header: Header(message.Headers()), Data: message.Data()}, nil
+	c.delivered = append(c.delivered, delivery{sequence: told.Sequence.Stream, ackTo: message.Reply})
+	return Message{Subject: message.Subject, Sequence: told.Sequence.Stream, Header: message.Header, Data: message.Data}, nil
 }
 
 var ackBody = []byte("+ACK")

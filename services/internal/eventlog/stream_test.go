@@ -1,6 +1,7 @@
 package eventlog_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -170,11 +171,18 @@ func TestAConsumerSeesWhatIsDurableInOrderAndKeepsItsPosition(t *testing.T) {
 		t.Errorf("from the beginning again: %v", err)
 	}
 	waitForPosition(t, consumer, 0)
+	for range 50 { // what was asked for before must not take what is asked for now
+		if err := follow(0, 60); !errors.Is(err, enough) {
+			t.Fatalf("from the beginning once more: %v", err)
+		}
+	}
 }
 
 // waitForPosition waits until JetStream has taken note of a position.
 func waitForPosition(t *testing.T, consumer *eventlog.Consumer, want uint64) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	for look := time.NewTicker(5 * time.Millisecond); ; {
 		position, err := consumer.Position(t.Context())
 		if err != nil {
@@ -185,7 +193,7 @@ func waitForPosition(t *testing.T, consumer *eventlog.Consumer, want uint64) {
 		}
 		select {
 		case <-look.C:
-		case <-t.Context().Done():
+		case <-ctx.Done():
 			t.Fatalf("the position is %d, not %d", position, want)
 		}
 	}
