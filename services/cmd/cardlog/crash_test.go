@@ -141,7 +141,14 @@ func stopped(t *testing.T) directory {
 	if err != nil {
 		t.Fatal(err)
 	}
-	connectBank(t, p.endpoints().GRPC).play(someRows(5, 40))
+	b := connectBank(t, p.endpoints().GRPC)
+	b.play(someRows(5, 40))
+	b.open("payer", 50_000)
+	must(b.present(t.Context(), "payer", "", "fridge", 30_000))(t)
+	for _, payment := range []string{"january", "february"} {
+		must(b.pay(t.Context(), "payer", payment, 10_000))(t)
+	}
+	b.wantBalances("payer", 10_000, 0, 40_000)
 	p.stop()
 	return c.dir
 }
@@ -173,6 +180,8 @@ func TestDamageIsNamedAndNotServed(t *testing.T) {
 	}{
 		"a byte of the ledger is changed": {func(d directory) error { return flipByte(block(d, "LEDGER_00"), 2) }, "LEDGER_00"},
 		"a byte of an account is changed": {func(d directory) error { return flipByte(block(d, "ACCOUNTS"), 2) }, "ACCOUNTS"},
+		"a byte of a payment is changed":  {func(d directory) error { return flipByte(block(d, "PAYMENTS"), 2) }, "PAYMENTS"},
+		"the payments are removed":        {func(d directory) error { return os.RemoveAll(filepath.Dir(filepath.Dir(block(d, "PAYMENTS")))) }, "PAYMENTS"},
 		"the newest block is cut short":   {func(d directory) error { return cut(block(d, "LEDGER_00"), 1500) }, "LEDGER_00"},
 		"the newest block loses its end and its index": {func(d directory) error {
 			return errors.Join(cut(block(d, "LEDGER_00"), 1500), os.Remove(filepath.Join(filepath.Dir(block(d, "LEDGER_00")), "index.db")))

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	paymentsv1 "github.com/cardlog/cardlog/gen/cardlog/payments/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 )
@@ -50,6 +51,7 @@ func (c *testClock) advance(by time.Duration) { c.now.Add(int64(by)) }
 // bank is a running cardlog as a bank's back office sees it.
 type bank struct {
 	accountsv1.AccountsServiceClient
+	paymentsv1.PaymentsServiceClient
 	transactionsv1.TransactionsServiceClient
 
 	t          *testing.T
@@ -64,7 +66,7 @@ func connectBank(t *testing.T, address string) *bank {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = connection.Close() })
-	return &bank{AccountsServiceClient: accountsv1.NewAccountsServiceClient(connection),
+	return &bank{AccountsServiceClient: accountsv1.NewAccountsServiceClient(connection), PaymentsServiceClient: paymentsv1.NewPaymentsServiceClient(connection),
 		TransactionsServiceClient: transactionsv1.NewTransactionsServiceClient(connection), t: t, connection: connection}
 }
 
@@ -211,4 +213,17 @@ func (b *bank) wantBalances(account string, posted, pending, available int64) {
 	if got != want {
 		b.t.Errorf("%s: posted, pending, available are %s, want %s", account, got, want)
 	}
+}
+
+// pay submits a payment from an account's usual bank.
+func (b *bank) pay(ctx context.Context, account, payment string, pence int64) (*paymentsv1.Payment, error) {
+	answer, err := b.SubmitPayment(ctx, &paymentsv1.SubmitPaymentRequest{AccountId: account, PaymentId: payment, Amount: pounds(pence),
+		Source: &paymentsv1.Source{Type: typev1.PaymentSourceType_PAYMENT_SOURCE_TYPE_CHECKING, SourceId: account + "-bank"}})
+	return answer.GetPayment(), err
+}
+
+// returnPayment has the payer's bank return a payment.
+func (b *bank) returnPayment(ctx context.Context, account, payment string) (*paymentsv1.Payment, error) {
+	answer, err := b.ReturnPayment(ctx, &paymentsv1.ReturnPaymentRequest{AccountId: account, PaymentId: payment, ReturnCode: "R01", RequestId: payment + "-return"})
+	return answer.GetPayment(), err
 }

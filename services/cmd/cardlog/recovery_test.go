@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
 
@@ -165,53 +166,103 @@ func TestRepairKeepsTheShards(t *testing.T) {
 	again.wantBalances("alice", 0, 500, 9500)
 }
 
-// ACCOUNTS comes back shorter than what the ledger has seen of it, where no record could have told.
-func TestAnOlderAccountsThanTheLedgerHasSeenIsNotServed(t *testing.T) {
+// A stream comes back shorter than what the ledger has seen of it, where no record could have told.
+func TestAnOlderStreamThanTheLedgerHasSeenIsNotServed(t *testing.T) {
 	t.Parallel()
-	c := testConfig(t)
+	for stream, change := range map[string]func(*bank){
+		"ACCOUNTS": func(b *bank) { b.setCard("alice", typev1.CardState_CARD_STATE_PAUSED) },
+		"PAYMENTS": func(b *bank) { must(b.pay(b.t.Context(), "alice", "february", 1_000))(b.t) },
+	} {
+		t.Run(stream, func(t *testing.T) {
+			t.Parallel()
+			c, older := aliceWithAChange(t, change)
+			takeStream(t, stream, older, c.dir)
+			if p, err := start(t.Context(), c); err == nil {
+				p.stop()
+				t.Error("it is served")
+			} else if !strings.Contains(err.Error(), stream+" has lost acknowledged events") {
+				t.Errorf("it says %v", err)
+			}
+			wantOneProblem(t, c.dir, stream, "that ")
+		})
+	}
+}
+
+// aliceWithAChange makes the directory of a stopped cardlog in which something changed, and a copy from before that.
+func aliceWithAChange(t *testing.T, change func(*bank)) (c config, before directory) {
+	t.Helper()
+	c = testConfig(t)
 	c.sync.interval = time.Minute
-	p, err := start(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := connectBank(t, p.endpoints().GRPC)
-	b.open("alice", 10_000)
-	b.wantBalances("alice", 0, 0, 10_000)
-	p.stop()
-	older := copied(t, c.dir)
-	p, err = start(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b = connectBank(t, p.endpoints().GRPC)
-	if _, err := b.SetCardState(t.Context(), &accountsv1.SetCardStateRequest{AccountId: "alice", CardId: "alice-card", State: 3}); err != nil {
-		t.Fatal(err)
-	}
-	b.wantBalances("alice", 0, 0, 10_000)
-	p.stop()
-	streams := filepath.Join(c.dir.store(), "CARDLOG", "streams", "ACCOUNTS")
-	if err := os.RemoveAll(streams); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(streams, os.DirFS(filepath.Join(older.store(), "CARDLOG", "streams", "ACCOUNTS"))); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(c.dir.durable(), nil, 0o600); err != nil { // and the operator gave the record up
-		t.Fatal(err)
-	}
-	if p, err := start(t.Context(), c); err == nil {
+	run := func(do func(*bank)) {
+		p, err := start(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := connectBank(t, p.endpoints().GRPC)
+		do(b)
+		b.balances("alice") // the ledger has caught up
 		p.stop()
-		t.Error("it is served")
-	} else if !strings.Contains(err.Error(), "ACCOUNTS has lost acknowledged events") {
-		t.Errorf("it says %v", err)
 	}
-	source, err := (&verifyOptions{dir: string(c.dir), scratch: t.TempDir()}).open()
+	run(func(b *bank) {
+		b.open("alice", 10_000)
+		must(b.present(t.Context(), "alice", "", "fridge", 5_000))(t)
+		must(b.pay(t.Context(), "alice", "january", 1_000))(t)
+	})
+	before = copied(t, c.dir)
+	run(change)
+	return c, before
+}
+
+// takeStream puts a stream of one directory in the place of that of another, and has the operator give up the record of what is durable.
+func takeStream(t *testing.T, stream string, from, into directory) {
+	t.Helper()
+	streams := filepath.Join("CARDLOG", "streams", stream)
+	if err := os.RemoveAll(filepath.Join(into.store(), streams)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(into.store(), streams), os.DirFS(filepath.Join(from.store(), streams))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(into.durable(), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantOneProblem fails the test unless verify finds one problem in a directory, in a stream and with words.
+func wantOneProblem(t *testing.T, dir directory, stream, words string) {
+	t.Helper()
+	source, err := (&verifyOptions{dir: string(dir), scratch: t.TempDir()}).open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer source.close()
 	found, err := verify(t.Context(), source)
-	if err != nil || len(found.Problems) != 1 || found.Problems[0].Stream != "ACCOUNTS" {
+	if err != nil || len(found.Problems) != 1 || found.Problems[0].Stream != stream || !strings.Contains(found.Problems[0].Problem, words) {
 		t.Errorf("verify says %v, %v", found, err)
 	}
+}
+
+func TestVerifyHoldsTheLedgerAgainstThePayments(t *testing.T) {
+	t.Parallel()
+	ours, _ := aliceWithAChange(t, func(b *bank) { must(b.pay(b.t.Context(), "alice", "february", 1_000))(b.t) })
+	theirs, _ := aliceWithAChange(t, func(b *bank) { must(b.pay(b.t.Context(), "alice", "february", 2_000))(b.t) })
+	takeStream(t, "PAYMENTS", theirs.dir, ours.dir)
+	wantOneProblem(t, ours.dir, "LEDGER_00", "it moves -1000 by event 2 of PAYMENTS, which moves account alice by -2000")
+}
+
+func TestRepairKeepsThePaymentsAndTheFeedIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	dir := stopped(t)
+	mended := directory(filepath.Join(t.TempDir(), "mended"))
+	if err := repair(t.Context(), dir, mended, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	c := testConfig(t)
+	c.dir = mended
+	b, p := startBank(t, c)
+	b.wantBalances("payer", 10_000, 0, 40_000)
+	must(b.returnPayment(t.Context(), "payer", "january"))(t)
+	b.wantBalances("payer", 20_000, 0, 30_000)
+	wantSound(t, &logSource{log: p.store.log, recorded: p.store.barrier.Recorded(), close: func() {}})
+	p.wantFeedComplete(t)
 }

@@ -16,13 +16,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cardlog/cardlog/services/accounts"
-	"github.com/cardlog/cardlog/services/accounts/account"
 	"github.com/cardlog/cardlog/services/internal/embeddednats"
 	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/telemetry"
+	"github.com/cardlog/cardlog/services/payments"
 	"github.com/cardlog/cardlog/services/transactions"
-	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
 
 // verifyOptions are the flags of verify.
@@ -40,7 +39,7 @@ func newVerifyCommand() *cobra.Command {
 		Short: "Check every stored event: links, hashes, balances, and that no command acted twice",
 		Long: `Read the stored logs and check that no sequence is missing, that every event decodes, links to the one
 before it by previous_sequence and chain hash, carries the balances that folding gives, and answers a command
-that no other event answered.
+that no other event answered; and that each payment in the ledger is one of PAYMENTS, in its order, to the cent.
 
 A running cardlog is read over NATS. A stopped directory is read from a copy (in --scratch), so that nothing
 in it changes: JetStream itself would cut a damaged file when it opens it.`,
@@ -201,48 +200,86 @@ func openEmbedded(dir directory) (*store, error) {
 	return &store{log: log, server: server, close: server.Stop}, nil
 }
 
-// verify checks every stream of a log.
+// verify checks every stream of facts of a log. EVENTS is made of them and can be made again, so it is not looked at.
 func verify(ctx context.Context, source *logSource) (*verification, error) {
 	began := time.Now()
-	names, err := source.log.StreamNames(ctx)
+	found := &verification{Problems: []problem{}, Recorded: source.recorded != nil}
+	streams, err := examineAll(ctx, source, found)
 	if err != nil {
 		return nil, err
 	}
-	found := &verification{Problems: []problem{}, Recorded: source.recorded != nil}
-	for _, name := range slices.Sorted(maps.Keys(source.recorded)) {
-		if !slices.Contains(names, name) {
-			found.add(problem{Stream: name, From: 1, To: source.recorded[name], Problem: "the whole stream is missing"})
-		}
-	}
-	if !slices.Contains(names, accounts.StreamName) && len(found.Problems) == 0 {
+	if len(streams) == 0 && len(found.Problems) == 0 {
 		return nil, errors.New("there is no cardlog log: no stream " + accounts.StreamName)
 	}
-	slices.Sort(names)
-	slices.Reverse(names) // the ends of the ledger first: what it has seen of ACCOUNTS by then, ACCOUNTS has when its end is taken
-	streams := map[string]*examined{}
-	for _, name := range names {
-		if name == accounts.StreamName || transactions.IsStreamName(name) {
-			if streams[name], err = examine(ctx, source, name, found); err != nil {
-				return nil, err
-			}
+	known := &upstreams{accounts: accounts.NewFold(), movements: map[uint64]movement{}}
+	if stream := streams[accounts.StreamName]; stream != nil {
+		if known.brokenAccounts, err = verifyStream(ctx, stream, known.accounts, found, accounts.Subject, nil); err != nil {
+			return nil, err
 		}
 	}
-	known, broken := accounts.NewFold(), map[string]bool{}
-	if stream := streams[accounts.StreamName]; stream != nil {
-		if broken, err = verifyStream(ctx, stream, known, found, accounts.Subject); err != nil {
+	if stream := streams[payments.StreamName]; stream != nil {
+		if known.brokenPayments, err = verifyStream(ctx, stream, payments.NewFold(), found, payments.Subject, known.addPayment); err != nil {
 			return nil, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(streams)) {
-		if name == accounts.StreamName {
+		if !transactions.IsStreamName(name) {
 			continue
 		}
-		if err := verifyLedger(ctx, streams[name], known, broken, found); err != nil {
+		if err := verifyLedger(ctx, streams[name], known, found); err != nil {
 			return nil, err
 		}
 	}
 	found.ElapsedSeconds = time.Since(began).Seconds()
 	return found, nil
+}
+
+// examineAll opens the streams of facts that there are and takes their ends: those of the ledger first, for what it has seen of the others by then they have when
+// theirs are taken. It knows them by name, because readers of a running cardlog cannot list them.
+func examineAll(ctx context.Context, source *logSource, found *verification) (map[string]*examined, error) {
+	names, err := ledgerStreams(ctx, source.log)
+	if err != nil {
+		return nil, err
+	}
+	promised := len(names) > 1 // LEDGER_00 says that there are others
+	for _, name := range append([]string{payments.StreamName, accounts.StreamName}, slices.Sorted(maps.Keys(source.recorded))...) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	streams := map[string]*examined{}
+	for _, name := range names {
+		stream, err := examine(ctx, source, name, found)
+		switch recorded := source.recorded[name]; {
+		case err == nil:
+			streams[name] = stream
+		case !errors.Is(err, eventlog.ErrNotFound):
+			return nil, err
+		case recorded > 0, promised && transactions.IsStreamName(name):
+			found.add(problem{Stream: name, From: 1, To: max(recorded, 1), Problem: "the whole stream is missing"})
+		}
+	}
+	return streams, nil
+}
+
+// ledgerStreams returns the names of the ledger's streams, as the first of them tells.
+func ledgerStreams(ctx context.Context, log *eventlog.Log) ([]string, error) {
+	first, err := log.ReadStream(ctx, transactions.StreamName(0))
+	if errors.Is(err, eventlog.ErrNotFound) {
+		return []string{transactions.StreamName(0)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	shards, err := transactions.Shards(first)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for shard := range shards {
+		names = append(names, transactions.StreamName(shard))
+	}
+	return names, nil
 }
 
 func (v *verification) add(p problem) {
@@ -277,30 +314,10 @@ func examine(ctx context.Context, source *logSource, name string, found *verific
 	return s, nil
 }
 
-// verifyLedger folds one shard, and holds what it has seen of ACCOUNTS against what that holds.
-func verifyLedger(ctx context.Context, stream *examined, known *accounts.Fold, skip map[string]bool, found *verification) error {
-	shards, err := transactions.Shards(stream.Stream)
-	if err != nil {
-		return err
-	}
-	fold := transactions.NewFold()
-	broken, err := verifyStream(ctx, stream, fold, found, func(account string) string { return transactions.Subject(account, shards) })
-	if err != nil {
-		return err
-	}
-	last := map[string]uint64{}
-	known.Each(func(id string, account *account.Account) { last[id] = account.View().Sequence })
-	fold.Each(func(id string, folded *ledger.Account) {
-		if view := folded.View(); view.AccountsSequence > last[id] && !skip[id] && !broken[id] {
-			found.add(problem{Stream: accounts.StreamName, From: last[id] + 1, To: view.AccountsSequence, Account: id, Problem: "the ledger has seen events that are missing here"})
-		}
-	})
-	return nil
-}
-
-// verifyStream folds one stream and returns the accounts whose chain is broken. After a problem it goes on: with the next event that can be read, and without
-// those accounts.
-func verifyStream[S any, C engine.Command, E engine.Event, V any](ctx context.Context, stream *examined, fold *engine.Fold[S, C, E, V], found *verification, subject func(account string) string) (map[string]bool, error) {
+// verifyStream folds one stream, calls each with every event that could be, and returns the accounts whose chain is broken. After a problem it goes on: with the
+// next event that can be read, and without those accounts.
+func verifyStream[S any, C engine.Command, E engine.Event, V any](ctx context.Context, stream *examined, fold *engine.Fold[S, C, E, V], found *verification,
+	subject func(account string) string, each func(eventlog.Message)) (map[string]bool, error) {
 	name, before := stream.Name(), len(found.Problems)
 	broken := map[string]bool{}
 	var holes missing
@@ -322,6 +339,8 @@ func verifyStream[S any, C engine.Command, E engine.Event, V any](ctx context.Co
 				return // the missing event is the problem, and is listed
 			}
 			found.add(problem{Stream: name, From: m.Sequence, To: m.Sequence, Account: account, Problem: wrong.Problem})
+		} else if each != nil {
+			each(m)
 		}
 	}, func(from, to uint64) {
 		holes = append(holes, hole{from, to})
