@@ -24,7 +24,7 @@ func factsOf(t *testing.T, log *eventlog.Log) map[string]uint64 {
 
 // wantFeedComplete waits until EVENTS has as many events as the streams of facts, and fails the test unless each of those is in it once,
 // in the order of its stream, and behind what it follows from.
-func wantFeedComplete(t *testing.T, facts, published *eventlog.Log) {
+func wantFeedComplete(t *testing.T, facts, published *eventlog.Log) *feedAudit {
 	t.Helper()
 	ends := factsOf(t, facts)
 	total := uint64(0)
@@ -41,7 +41,7 @@ func wantFeedComplete(t *testing.T, facts, published *eventlog.Log) {
 		}
 		return nil
 	})
-	audit := &feedAudit{t: t, newest: map[string]uint64{}}
+	audit := &feedAudit{t: t, newest: map[string]uint64{}, posted: map[string]int64{}, paid: map[string]int64{}}
 	last := must(events.Last(t.Context()))(t)
 	if err := events.Read(t.Context(), eventlog.Range{Through: last}, audit.add); err != nil {
 		t.Fatal(err)
@@ -54,6 +54,7 @@ func wantFeedComplete(t *testing.T, facts, published *eventlog.Log) {
 	if last != total {
 		t.Errorf("the feed has %d events, the streams of facts have %d", last, total)
 	}
+	return audit
 }
 
 // wantFeedComplete is the same for a process with an embedded NATS.
@@ -66,6 +67,19 @@ func (p *process) wantFeedComplete(t *testing.T) {
 type feedAudit struct {
 	t      *testing.T
 	newest map[string]uint64 // by stream
+	posted map[string]int64  // by account: what the amounts of transactions come to
+	paid   map[string]int64  // by account: what the payments come to
+}
+
+// publicEvent is what the audit reads of an event's body.
+type publicEvent struct {
+	AccountID        string    `json:"account_id"`
+	Amount           tailMoney `json:"amount"`
+	AccountsSequence uint64    `json:"accounts_sequence"`
+	PaymentsSequence uint64    `json:"payments_sequence"`
+	Balances         *struct {
+		Posted tailMoney `json:"posted"`
+	} `json:"balances"`
 }
 
 // add takes the next event: it must be the next one of its stream, and come after the event that it follows from.
@@ -79,16 +93,25 @@ func (a *feedAudit) add(m eventlog.Message) error {
 		a.t.Errorf("EVENTS:%d is %s:%d, due was %d", m.Sequence, stream, sequence, due)
 	}
 	a.newest[stream] = sequence
-	var body struct {
-		AccountsSequence uint64 `json:"accounts_sequence"`
-		PaymentsSequence uint64 `json:"payments_sequence"`
-	}
+	var body publicEvent
 	if err := json.Unmarshal(m.Data, &body); err != nil {
 		return fmt.Errorf("event %d cannot be read: %w", m.Sequence, err)
 	}
 	if body.AccountsSequence > a.newest["ACCOUNTS"] || body.PaymentsSequence > a.newest["PAYMENTS"] {
 		a.t.Errorf("EVENTS:%d comes before the event that it follows from: %s", m.Sequence, m.Data)
 	}
+	switch account, amount := body.AccountID, body.Amount.MinorUnits; m.Header.Get("ce-type") {
+	case "cardlog.transactions.presentment_posted", "cardlog.transactions.payment_returned":
+		a.posted[account] += amount
+	case "cardlog.transactions.refund_posted", "cardlog.transactions.payment_posted":
+		a.posted[account] -= amount
+	case "cardlog.payments.submitted", "cardlog.payments.released":
+		a.paid[account] += amount
+	case "cardlog.payments.returned":
+		a.paid[account] -= amount
+	}
+	if body.Balances != nil && body.Balances.Posted.MinorUnits != a.posted[body.AccountID] {
+		a.t.Errorf("EVENTS:%d: posted is %d, the amounts before come to %d", m.Sequence, body.Balances.Posted.MinorUnits, a.posted[body.AccountID])
+	}
 	return nil
 }
-

@@ -121,9 +121,14 @@ func startBank(t *testing.T, c config) (*bank, *process) {
 // startProcess starts a cardlog in a process of its own and returns when it serves.
 func startProcess(t *testing.T, dir string, flags ...string) (*exec.Cmd, endpoints) {
 	t.Helper()
+	return runCardlog(t, append([]string{"up", "--dir", dir, "--nats-listen", "127.0.0.1:0"}, flags...)...)
+}
+
+// runCardlog runs a command that serves, in a process of its own and on a free port, and returns when it serves.
+func runCardlog(t *testing.T, arguments ...string) (*exec.Cmd, endpoints) {
+	t.Helper()
 	ready := filepath.Join(t.TempDir(), "ready.json")
-	arguments := append([]string{"up", "--dir", dir, "--listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--log-level", "error", "--ready-file", ready}, flags...)
-	command := exec.Command(os.Args[0], arguments...)
+	command := exec.Command(os.Args[0], append(arguments, "--listen", "127.0.0.1:0", "--log-level", "error", "--ready-file", ready)...)
 	command.Env = append(os.Environ(), asCardlog+"=1")
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {
