@@ -45,7 +45,7 @@ func importRules() []importRule {
 			sentence:  "only eventlog and embeddednats speak NATS, and tests that act as a foreign client",
 			folders:   []string{"services"},
 			except:    []string{"services/internal/eventlog", "services/internal/embeddednats"},
-			testsMay:  []string{"services/cmd", "services/internal", "services/transactions"},
+			testsMay:  []string{"services/cmd", "services/feed", "services/internal", "services/transactions"},
 			forbidden: []string{"github.com/nats-io"},
 			brokenBy:  "services/payments/server_test.go", withImport: "github.com/nats-io/nats.go",
 		},
