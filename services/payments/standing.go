@@ -153,18 +153,15 @@ func (s *Service) account(ctx context.Context, accountID string) (accountRow, er
 	if err != nil || row.sequence != 0 {
 		return row, err
 	}
-	if stream := s.accounts.Stream(); stream != nil {
-		end, err := stream.End(ctx)
-		if err != nil {
-			return row, errBehind
-		}
-		err = catchUp(ctx, s.accounts, func() bool {
-			row, _ = s.accounts.View().get(accountID)
-			return row.sequence != 0 || s.accounts.Position() >= end
-		})
-		if err != nil {
-			return row, err
-		}
+	caughtUp, err := s.accounts.AwaitEnd(ctx, catchUpBound, func() bool {
+		row, _ = s.accounts.View().get(accountID)
+		return row.sequence != 0
+	})
+	if err == nil && !caughtUp {
+		err = errBehind
+	}
+	if err != nil {
+		return row, err
 	}
 	if row.sequence == 0 {
 		return row, failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", accountID)

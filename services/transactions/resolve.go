@@ -95,17 +95,11 @@ func catchUp[V any](ctx context.Context, f *follower.Follower[V], there func() b
 
 // awaitEnd waits until found, or until everything is followed that ACCOUNTS held when the call came.
 func (s *Service) awaitEnd(ctx context.Context, found func() bool) error {
-	stream := s.accounts.Stream()
-	if stream == nil {
-		return nil // there is no ACCOUNTS yet, and so nothing to wait for
+	caughtUp, err := s.accounts.AwaitEnd(ctx, catchUpBound, found)
+	if err == nil && !caughtUp {
+		err = errBehind
 	}
-	asking, cancel := context.WithTimeout(ctx, catchUpBound)
-	defer cancel()
-	end, err := stream.End(asking)
-	if err != nil {
-		return errBehind
-	}
-	return catchUp(ctx, s.accounts, func() bool { return found() || s.accounts.Position() >= end })
+	return err
 }
 
 // find returns the account and card that a request names. A card that is not in the index is looked for again when the index has caught up.

@@ -73,11 +73,10 @@ func (l *Log) OpenStream(ctx context.Context, spec StreamSpec) (*Stream, error) 
 			return nil, &MetadataError{Stream: spec.Name, Key: key, Stored: stored, Wanted: wanted}
 		}
 	}
-	opened, err := l.stream(spec.Name, handle)
+	opened, err := l.writtenStream(spec.Name, handle)
 	if err != nil {
 		return nil, err
 	}
-	opened.written = true
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.written = append(l.written, opened)
@@ -94,11 +93,11 @@ func (l *Log) OpenPassing(ctx context.Context, spec StreamSpec, retention time.D
 	if err != nil {
 		return nil, fmt.Errorf("%w: open stream %s: %w", ErrUnreachable, spec.Name, err)
 	}
-	opened, err := l.stream(spec.Name, handle)
+	opened, err := l.writtenStream(spec.Name, handle)
 	if err != nil {
 		return nil, err
 	}
-	opened.written, opened.passing = true, true
+	opened.passing = true
 	return opened, nil
 }
 
@@ -118,12 +117,19 @@ func (l *Log) stream(name string, handle jetstream.Stream) (*Stream, error) {
 	if len(handle.CachedInfo().Config.Subjects) == 0 {
 		return nil, fmt.Errorf("stream %s takes no subjects: it is a mirror or a source of another", name)
 	}
-	s := &Stream{name: name, subjects: handle.CachedInfo().Config.Subjects[0], log: l, handle: handle, moved: make(chan struct{}), ackInbox: l.appends.NewInbox()}
-	acks, err := l.appends.SubscribeSync(s.ackInbox)
+	return &Stream{name: name, subjects: handle.CachedInfo().Config.Subjects[0], log: l, handle: handle, moved: make(chan struct{})}, nil
+}
+
+// writtenStream is a stream that this process writes, for as long as the log is open.
+func (l *Log) writtenStream(name string, handle jetstream.Stream) (*Stream, error) {
+	s, err := l.stream(name, handle)
 	if err != nil {
+		return nil, err
+	}
+	s.written, s.ackInbox = true, l.appends.NewInbox()
+	if s.acks, err = l.appends.SubscribeSync(s.ackInbox); err != nil {
 		return nil, fmt.Errorf("%w: subscribe: %w", ErrUnreachable, err)
 	}
-	s.acks = acks
 	return s, nil
 }
 

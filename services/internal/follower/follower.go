@@ -381,6 +381,32 @@ func (f *Follower[V]) CatchUp(ctx context.Context, bound time.Duration, there fu
 	return false, ctx.Err()
 }
 
+// AwaitEnd waits a bounded time until there says so, or until everything is applied that the stream held when the call came, and reports whether it came to that.
+// Where there is no stream, there is nothing to wait for. Its error is that of ctx.
+func (f *Follower[V]) AwaitEnd(ctx context.Context, bound time.Duration, there func() bool) (bool, error) {
+	asking, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	end, err := f.end(asking)
+	if err != nil {
+		return false, ctx.Err()
+	}
+	return f.CatchUp(ctx, bound, func() bool { return there() || f.Position() >= end })
+}
+
+// end returns the sequence of the last event of the stream, also when that was made a moment ago and is not open yet; 0 where there is none.
+func (f *Follower[V]) end(ctx context.Context) (last uint64, err error) {
+	stream := f.Stream()
+	if stream == nil {
+		if stream, err = f.options.Upstream.Open(ctx); err != nil {
+			if errors.Is(err, eventlog.ErrNotFound) {
+				err = nil
+			}
+			return 0, err
+		}
+	}
+	return stream.End(ctx)
+}
+
 // Newest returns the sequence of an account's newest durable event that the follower must see; 0 where that is not known.
 func (f *Follower[V]) Newest(accountID string) uint64 {
 	if f.options.Upstream.LastSequence == nil {
