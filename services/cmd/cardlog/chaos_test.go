@@ -38,20 +38,24 @@ func (l *line) NewStream(ctx context.Context, description *grpc.StreamDesc, meth
 	return l.to.Load().NewStream(ctx, description, method, options...)
 }
 
-// town is the four services, each in a process of its own, over one NATS.
+// town is services that run each in a process of its own, over one NATS.
 type town struct {
 	t         *testing.T
 	flags     []string
 	processes map[serviceName]*exec.Cmd
+	endpoints map[serviceName]endpoints
 	lines     map[serviceName]*line
 }
 
 // startTown starts the services in an order, and a bank that reaches them wherever they are.
 func startTown(t *testing.T, url string, order []serviceName, flags ...string) (*town, *bank) {
 	t.Helper()
-	town := &town{t: t, flags: append([]string{"--nats", url, "--dir", t.TempDir()}, flags...), processes: map[serviceName]*exec.Cmd{}, lines: map[serviceName]*line{}}
-	for _, service := range order {
+	town := &town{t: t, flags: append([]string{"--nats", url, "--dir", t.TempDir()}, flags...),
+		processes: map[serviceName]*exec.Cmd{}, endpoints: map[serviceName]endpoints{}, lines: map[serviceName]*line{}}
+	for _, service := range serviceNames {
 		town.lines[service] = &line{}
+	}
+	for _, service := range order {
 		town.start(service)
 	}
 	return town, &bank{t: t, AccountsServiceClient: accountsv1.NewAccountsServiceClient(town.lines[accountsName]),
@@ -68,7 +72,7 @@ func (w *town) start(service serviceName) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = connection.Close() })
-	w.processes[service] = process
+	w.processes[service], w.endpoints[service] = process, e
 	w.lines[service].to.Store(connection)
 }
 
