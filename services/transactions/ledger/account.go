@@ -18,6 +18,7 @@ type Account struct {
 	state       typev1.AccountState
 	homeCountry string
 	profile     string
+	controls    *typev1.SpendingControls // nil where there are none; never changed once set
 	cards       []card
 
 	// accountsSequence is the newest event of ACCOUNTS that was carried in.
@@ -41,6 +42,7 @@ type card struct {
 	id                      string
 	state                   typev1.CardState
 	expiryYear, expiryMonth int32
+	controls                *typev1.SpendingControls // nil where there are none; never changed once set
 }
 
 // opened says where a transaction began.

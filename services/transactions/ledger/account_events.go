@@ -58,18 +58,29 @@ func (c *FollowAccounts) decide(a *Account, _ *Rules, _ command.Position) (*even
 			AccountsSequence: c.Sequence, PreviousCreditLimit: a.balances.CreditLimit, CreditLimit: after.GetCreditLimit().GetMinorUnits(),
 		}}}, nil
 	case *eventsv1.AccountEvent_AccountStateChanged, *eventsv1.AccountEvent_HolderUpdated:
-		return &eventsv1.LedgerEvent{Fact: &eventsv1.LedgerEvent_AccountChanged{AccountChanged: &eventsv1.AccountChanged{
-			AccountsSequence: c.Sequence, State: after.GetState(), HomeCountryCode: after.GetHomeCountryCode(),
-		}}}, nil
+		return c.accountChanged(), nil
 	case *eventsv1.AccountEvent_CardIssued:
 		return c.cardChanged(fact.CardIssued.GetCardId()), nil
 	case *eventsv1.AccountEvent_CardStateChanged:
 		return c.cardChanged(fact.CardStateChanged.GetCardId()), nil
 	case *eventsv1.AccountEvent_CardReplaced:
 		return c.cardChanged(fact.CardReplaced.GetCardId(), fact.CardReplaced.GetNewCardId()), nil
+	case *eventsv1.AccountEvent_SpendingControlsSet:
+		if id := fact.SpendingControlsSet.GetCardId(); id != "" {
+			return c.cardChanged(id), nil
+		}
+		return c.accountChanged(), nil
 	default:
 		return nil, failure.New(failure.Internal, "EVENT_UNKNOWN", "event %d of ACCOUNTS has a fact that this version does not know", c.Sequence)
 	}
+}
+
+// accountChanged takes the account as the event left it.
+func (c *FollowAccounts) accountChanged() *eventsv1.LedgerEvent {
+	after := c.Event.GetAccount()
+	return &eventsv1.LedgerEvent{Fact: &eventsv1.LedgerEvent_AccountChanged{AccountChanged: &eventsv1.AccountChanged{
+		AccountsSequence: c.Sequence, State: after.GetState(), HomeCountryCode: after.GetHomeCountryCode(), Controls: after.GetControls(),
+	}}}
 }
 
 // cardChanged takes the named cards as the event left them.
@@ -78,7 +89,7 @@ func (c *FollowAccounts) cardChanged(ids ...string) *eventsv1.LedgerEvent {
 	for _, id := range ids {
 		for _, after := range c.Event.GetAccount().GetCards() {
 			if after.GetCardId() == id {
-				changed.Cards = append(changed.Cards, &eventsv1.LedgerCard{CardId: id, State: after.GetState(),
+				changed.Cards = append(changed.Cards, &eventsv1.LedgerCard{CardId: id, State: after.GetState(), Controls: after.GetControls(),
 					ExpiryMonth: after.GetExpiryMonth(), ExpiryYear: after.GetExpiryYear(), ReplacesCardId: after.GetReplacesCardId()})
 			}
 		}
@@ -103,7 +114,7 @@ func (a *Account) applyAccountFact(event *eventsv1.LedgerEvent) {
 		followed = fact.LimitChanged.GetAccountsSequence()
 	case *eventsv1.LedgerEvent_AccountChanged:
 		followed = fact.AccountChanged.GetAccountsSequence()
-		a.state, a.homeCountry = fact.AccountChanged.GetState(), fact.AccountChanged.GetHomeCountryCode()
+		a.state, a.homeCountry, a.controls = fact.AccountChanged.GetState(), fact.AccountChanged.GetHomeCountryCode(), fact.AccountChanged.GetControls()
 	case *eventsv1.LedgerEvent_CardChanged:
 		followed = fact.CardChanged.GetAccountsSequence()
 		for _, changed := range fact.CardChanged.GetCards() {
@@ -119,7 +130,8 @@ func (a *Account) applyAccountFact(event *eventsv1.LedgerEvent) {
 }
 
 func (a *Account) applyCard(changed *eventsv1.LedgerCard) {
-	after := card{id: changed.GetCardId(), state: changed.GetState(), expiryYear: changed.GetExpiryYear(), expiryMonth: changed.GetExpiryMonth()}
+	after := card{id: changed.GetCardId(), state: changed.GetState(), expiryYear: changed.GetExpiryYear(), expiryMonth: changed.GetExpiryMonth(),
+		controls: changed.GetControls()}
 	if known := a.card(after.id); known != nil {
 		*known = after
 		return

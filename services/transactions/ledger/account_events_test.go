@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 )
 
 func TestFollowAccounts(t *testing.T) {
@@ -86,6 +87,56 @@ func TestFollowAccountsKeepsTheOrderOfAccounts(t *testing.T) {
 	b.expect("balances", balanceWords(b.account.Balances()), "posted 0.00 pending 0.00 available 1500.00")
 	if b.account.View().AccountsSequence != lowered.Sequence {
 		t.Errorf("followed up to %d, want %d", b.account.View().AccountsSequence, lowered.Sequence)
+	}
+	b.checkReplay()
+}
+
+// Whatever else an event of ACCOUNTS changes, the ledger event says all controls that are in force.
+func TestFollowAccountsCarriesSpendingControls(t *testing.T) {
+	t.Parallel()
+	small, online := &typev1.SpendingControls{SingleUse: true}, &typev1.SpendingControls{AllowedMccs: []string{"5816"}}
+	b := newBook(t, BuiltInRules()).run(`card c2 active`)
+	set := func(card string, controls *typev1.SpendingControls) {
+		t.Helper()
+		event := &eventsv1.AccountEvent{Envelope: &eventsv1.Envelope{AccountId: testAccount, PreviousSequence: b.toldAt}, Account: proto.CloneOf(b.told.GetAccount()),
+			Fact: &eventsv1.AccountEvent_SpendingControlsSet{SpendingControlsSet: &eventsv1.SpendingControlsSet{CardId: card}}}
+		if card == "" {
+			event.Account.Controls = controls
+		}
+		for _, c := range event.GetAccount().GetCards() {
+			if c.GetCardId() == card {
+				c.Controls = controls
+			}
+		}
+		b.told, b.toldAt = event, b.toldAt+5
+		want := map[bool]string{true: "account changed", false: "card changed"}[card == ""]
+		b.expect("controls of "+card, b.do(&FollowAccounts{Event: event, Sequence: b.toldAt}).String(), want)
+	}
+	for _, step := range []struct {
+		name                string
+		do                  func()
+		account, card, next *typev1.SpendingControls // of the account, of c2, and of c3 once it is there
+	}{
+		{"none at first", func() {}, nil, nil, nil},
+		{"the account's", func() { set("", online) }, online, nil, nil},
+		{"the card's", func() { set("c2", small) }, online, small, nil},
+		{"the card is paused", func() { b.run("card c2 paused") }, online, small, nil},
+		{"the account is suspended", func() { b.run("state suspended") }, online, small, nil},
+		{"the holder moves", func() { b.run("home FR") }, online, small, nil},
+		{"the card is issued", func() { b.run("card c3 active") }, online, small, nil},
+		{"the next card's", func() { set("c3", online) }, online, small, online},
+		{"none of the card any more", func() { set("c2", nil) }, online, nil, online},
+		{"none any more", func() { set("", nil) }, nil, nil, online},
+	} {
+		step.do()
+		if got := b.account.controls; !proto.Equal(got, step.account) {
+			t.Errorf("%s: the account's controls are %v, want %v", step.name, got, step.account)
+		}
+		for id, want := range map[string]*typev1.SpendingControls{"c2": step.card, "c3": step.next} {
+			if c := b.account.card(id); c != nil && !proto.Equal(c.controls, want) {
+				t.Errorf("%s: the controls of %s are %v, want %v", step.name, id, c.controls, want)
+			}
+		}
 	}
 	b.checkReplay()
 }
