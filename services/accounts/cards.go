@@ -95,6 +95,6 @@ func cardIn(snapshot *eventsv1.AccountSnapshot, cardID string) *accountsv1.Card 
 }
 
 func cardOf(c *eventsv1.CardSnapshot) *accountsv1.Card {
-	return &accountsv1.Card{CardId: c.GetCardId(), LastFour: c.GetLastFour(), State: c.GetState(),
+	return &accountsv1.Card{CardId: c.GetCardId(), LastFour: c.GetLastFour(), State: c.GetState(), Controls: c.GetControls(),
 		ExpiryMonth: c.GetExpiryMonth(), ExpiryYear: c.GetExpiryYear(), ReplacesCardId: c.GetReplacesCardId()}
 }

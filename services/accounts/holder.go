@@ -19,11 +19,15 @@ import (
 
 // checkCountry returns an error when the holder's country is none: rules may look at it.
 func checkCountry(holder *accountsv1.Holder) error {
-	country := holder.GetAddress().GetCountryCode()
-	if region, err := language.ParseRegion(country); country != "" && (err != nil || !region.IsCountry() || region.Canonicalize() != region) {
+	if country := holder.GetAddress().GetCountryCode(); country != "" && !isCountry(country) {
 		return failure.InvalidField("holder.address.country_code", "is not a country of ISO 3166-1")
 	}
 	return nil
+}
+
+func isCountry(code string) bool {
+	region, err := language.ParseRegion(code)
+	return err == nil && region.IsCountry() && region.Canonicalize() == region
 }
 
 // sealHolder encrypts a holder.

@@ -240,6 +240,7 @@ func (s *Service) account(ctx context.Context, accountID string, snapshot *event
 	}
 	a := &accountsv1.Account{
 		AccountId: accountID, Holder: holder, CreditLimit: snapshot.GetCreditLimit(), State: snapshot.GetState(), RulesProfile: snapshot.GetRulesProfile(),
+		Controls: snapshot.GetControls(),
 		OpenedAt: snapshot.GetOpenedAt(), UpdatedAt: snapshot.GetUpdatedAt(), Sequence: sequence,
 	}
 	for _, c := range snapshot.GetCards() {

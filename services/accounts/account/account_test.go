@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -126,6 +127,7 @@ func TestAccounts(t *testing.T) {
 			a issue c1                 | not found: ACCOUNT_NOT_FOUND
 			a card c1 active           | not found: ACCOUNT_NOT_FOUND
 			a replace c1 by c2         | not found: ACCOUNT_NOT_FOUND
+			a controls - single_use:true | not found: ACCOUNT_NOT_FOUND
 			a open 10.00 GBP           | account opened                               | open 10.00 GBP`,
 
 		"sets the limit, up and down": `
@@ -153,6 +155,8 @@ func TestAccounts(t *testing.T) {
 			a limit 1.00 GBP           | precondition: ACCOUNT_CLOSED
 			a issue c2                 | precondition: ACCOUNT_CLOSED
 			a replace c1 by c2         | precondition: ACCOUNT_CLOSED
+			a controls - single_use:true | precondition: ACCOUNT_CLOSED
+			a controls c1 single_use:true | precondition: ACCOUNT_CLOSED
 			a open 1000.00 GBP         | account opened, duplicate                    | closed 1000.00 GBP, c1 active`,
 
 		"issues cards, to be activated or active": `
@@ -232,6 +236,60 @@ func TestAccounts(t *testing.T) {
 			a replace c1 by c2         | card replaced
 			a replace c1 by c3         | precondition: CARD_REPLACED
 			a replace c1 by c2         | card replaced, duplicate                     | open 1000.00 GBP, c1 lost, c2 active for c1`,
+
+		"sets the controls of the account and of its cards apart": `
+			a open 1000.00 GBP
+			a issue c1 active
+			a issue c2 active
+			a controls - blocked_mccs:"7995" | spending controls set              | open 1000.00 GBP [blocked_mccs], c1 active, c2 active
+			a controls c2 single_use:true | spending controls set                 | open 1000.00 GBP [blocked_mccs], c1 active, c2 active [single_use]
+			a limit 5.00 GBP
+			a state suspended
+			a card c2 paused           | card state changed                           | suspended 5.00 GBP [blocked_mccs], c1 active, c2 paused [single_use]
+			a controls c1 lock_to_first_merchant:true | spending controls set     | suspended 5.00 GBP [blocked_mccs], c1 active [lock_to_first_merchant], c2 paused [single_use]`,
+		"sets all controls at once, and takes them off": `
+			a open 1000.00 GBP
+			a controls - single_use:true | spending controls set                  | open 1000.00 GBP [single_use]
+			a controls - allowed_mccs:"5411" allowed_countries:"GB" | spending controls set | open 1000.00 GBP [allowed_mccs allowed_countries]
+			a controls -               | spending controls set                        | open 1000.00 GBP`,
+		"keeps controls' money in the account's currency": `
+			a open 1000.00 GBP
+			a controls - max_amount:{currency_code:"EUR",minor_units:1} | invalid: INVALID_FIELD controls.max_amount.currency_code | open 1000.00 GBP
+			a controls - limits:{window:WINDOW_DAY,max_count:1} limits:{trailing_hours:1,max_amount:{currency_code:"EUR",minor_units:1}} | invalid: INVALID_FIELD controls.limits[1].max_amount.currency_code
+			a controls - max_amount:{currency_code:"GBP",minor_units:1} limits:{trailing_hours:1,max_amount:{currency_code:"GBP",minor_units:1}} | spending controls set | open 1000.00 GBP [max_amount limits]`,
+		"refuses controls that contradict each other": `
+			a open 1000.00 GBP
+			a controls - locked_merchant_id:"m-1" lock_to_first_merchant:true | invalid: INVALID_FIELD controls.lock_to_first_merchant
+			a controls - allowed_mccs:["5411","5812"] blocked_mccs:["7995","5812"] | invalid: INVALID_FIELD controls.blocked_mccs[1]
+			a controls - allowed_countries:["GB"] blocked_countries:["GB"] | invalid: INVALID_FIELD controls.blocked_countries[0] | open 1000.00 GBP
+			a controls - allowed_mccs:["5411"] blocked_mccs:["7995"] locked_merchant_id:"m-1" single_use:true | spending controls set`,
+		"sets controls of cards that can be used, only": `
+			a open 1000.00 GBP
+			b open 1000.00 GBP
+			a issue c1 active
+			a controls c9 single_use:true | not found: CARD_NOT_FOUND
+			b controls c1 single_use:true | not found: CARD_NOT_FOUND
+			a card c1 lost
+			a controls c1 single_use:true | spending controls set                 | open 1000.00 GBP, c1 lost [single_use]
+			a replace c1 by c2
+			a controls c1              | precondition: CARD_REPLACED
+			a card c2 closed
+			a controls c2              | precondition: CARD_CLOSED                    | open 1000.00 GBP, c1 lost [single_use], c2 closed for c1 [single_use]`,
+		"gives a card's controls to the one in its place": `
+			a open 1000.00 GBP
+			a issue c1 active
+			a controls c1 single_use:true
+			a replace c1 by c2         | card replaced                                | open 1000.00 GBP, c1 closed [single_use], c2 active for c1 [single_use]
+			a controls c2              | spending controls set                        | open 1000.00 GBP, c1 closed [single_use], c2 active for c1
+			a issue c3                 | card issued                                  | open 1000.00 GBP, c1 closed [single_use], c2 active for c1, c3 inactive`,
+		"sets controls once": `
+			a open 1000.00 GBP
+			a controls - single_use:true key k1 | spending controls set           | open 1000.00 GBP [single_use]
+			a controls -               | spending controls set                        | open 1000.00 GBP
+			a controls - single_use:true key k1 | spending controls set, duplicate | open 1000.00 GBP
+			a controls - single_use:true key k2 at 3 | spending controls set      | open 1000.00 GBP [single_use]
+			a controls - lock_to_first_merchant:true key k2 | already exists: ID_REUSED
+			a controls - single_use:true at 3 | precondition: SEQUENCE_MISMATCH`,
 
 		"answers a repeated request as before": `
 			a open 1000.00 GBP
@@ -325,6 +383,12 @@ func (s *system) command(step []string) Command {
 		return &SetCardState{Header: h, CardID: step[2], State: typev1.CardState(typev1.CardState_value["CARD_STATE_"+strings.ToUpper(step[3])]), Reason: "asked for"}
 	case "replace":
 		return &ReplaceCard{Header: h, ReplacedID: step[2], NewCard: newCard(step[4]), Reason: "worn"}
+	case "controls":
+		controls := &typev1.SpendingControls{}
+		if err := prototext.Unmarshal([]byte(strings.Join(step[3:], " ")), controls); err != nil {
+			s.Fatal(err)
+		}
+		return &SetSpendingControls{Header: h, CardID: strings.Trim(step[2], "-"), Controls: controls}
 	}
 	s.Fatalf("%q is not a step", step[1])
 	return nil
@@ -362,14 +426,29 @@ func words(a *eventsv1.AccountSnapshot) string {
 		return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(value.String(), prefix), "_", " "))
 	}
 	minor := a.GetCreditLimit().GetMinorUnits()
-	said := fmt.Sprintf("%s %d.%02d %s", state(a.GetState(), "ACCOUNT_STATE_"), minor/100, minor%100, a.GetCreditLimit().GetCurrencyCode())
+	said := fmt.Sprintf("%s %d.%02d %s", state(a.GetState(), "ACCOUNT_STATE_"), minor/100, minor%100, a.GetCreditLimit().GetCurrencyCode()) + controlsWords(a.GetControls())
 	for _, c := range a.GetCards() {
 		said += ", " + c.GetCardId() + " " + state(c.GetState(), "CARD_STATE_")
 		if c.GetReplacesCardId() != "" {
 			said += " for " + c.GetReplacesCardId()
 		}
+		said += controlsWords(c.GetControls())
 	}
 	return said
+}
+
+// controlsWords names the controls that are set; empty where there are none.
+func controlsWords(controls *typev1.SpendingControls) string {
+	if controls == nil {
+		return ""
+	}
+	var names []string
+	for fields, i := controls.ProtoReflect().Descriptor().Fields(), 0; i < fields.Len(); i++ {
+		if controls.ProtoReflect().Has(fields.Get(i)) {
+			names = append(names, string(fields.Get(i).Name()))
+		}
+	}
+	return fmt.Sprintf(" %v", names)
 }
 
 func TestEventsSayWhatWasBefore(t *testing.T) {
@@ -406,6 +485,14 @@ func TestEventsSayWhatWasBefore(t *testing.T) {
 	if f := event("a replace c1 by c2").GetCardReplaced(); f.GetCardId() != "c1" || f.GetNewCardId() != "c2" || f.GetReason() != "worn" {
 		t.Errorf("replaced %v", f)
 	}
+	controlled := event(`a controls c2 limits:{window:WINDOW_DAY,max_count:3}`)
+	if limits := controlled.GetAccount().GetCards()[1].GetControls().GetLimits(); controlled.GetSpendingControlsSet().GetCardId() != "c2" || len(limits) != 1 ||
+		limits[0].GetWindow() != typev1.Window_WINDOW_DAY || limits[0].GetMaxCount() != 3 {
+		t.Errorf("controlled %v", controlled)
+	}
+	if f := event("a controls - single_use:true"); f.GetSpendingControlsSet().GetCardId() != "" || !f.GetAccount().GetControls().GetSingleUse() {
+		t.Errorf("the account controlled %v", f)
+	}
 	if opened.GetAccount().GetCreditLimit().GetMinorUnits() != 100000 || len(opened.GetAccount().GetCards()) != 0 {
 		t.Error("a later command changed an earlier event")
 	}
@@ -436,6 +523,41 @@ func TestAnAccountHasAtMostSoManyCards(t *testing.T) {
 	s.expect("close one", s.answer(s.command(strings.Fields("a card c0 closed"))), "card state changed")
 	s.expect("one more after that", s.answer(s.command(strings.Fields("a issue more"))), "precondition: TOO_MANY_CARDS") // closed cards count
 	s.checkReplay()
+}
+
+// Every event carries the controls of all cards, so what one card may have is bounded: the largest account still fits into one stored event of 1 MiB.
+func TestTheLargestAccountFitsIntoAnEvent(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.expect("open", s.answer(s.command(strings.Fields("a open 1000.00 GBP"))), "account opened")
+	list := func(codes int) (list []string) {
+		for code := range codes {
+			list = append(list, fmt.Sprintf("%04d", code))
+		}
+		return list
+	}
+	largest := &typev1.SpendingControls{AllowedMccs: list(256), BlockedCountries: list(256), LockedMerchantId: strings.Repeat("m", 64), SingleUse: true}
+	for proto.Size(largest) < ControlsBound-50 {
+		largest.Limits = append(largest.Limits, &typev1.SpendingLimit{Period: &typev1.SpendingLimit_TrailingHours{TrailingHours: 744},
+			MaxAmount: &typev1.Money{CurrencyCode: "GBP", MinorUnits: 1e15}, MaxCount: 1 << 30})
+	}
+	set := func(card string, controls *typev1.SpendingControls) string {
+		return s.answer(&SetSpendingControls{Header: Header{AccountID: "a", Actor: "tester"}, CardID: card, Controls: controls})
+	}
+	card := strings.Repeat("c", 64)
+	s.expect("of the account", set("", largest), "spending controls set")
+	s.expect("issue", s.answer(s.command([]string{"a", "issue", card, "active"})), "card issued")
+	s.expect("of the card", set(card, largest), "spending controls set")
+	event := s.read(s.last.Sequence)
+	for cards := event.GetAccount(); len(cards.GetCards()) < CardBound; {
+		cards.Cards = append(cards.Cards, cards.GetCards()[0])
+	}
+	if size := proto.Size(event); size < 800_000 || size > 900_000 {
+		t.Errorf("the event has %d bytes", size)
+	}
+	largest = proto.CloneOf(largest)
+	largest.BlockedMccs = []string{"9999", "9998", "9997", "9996", "9995", "9994", "9993", "9992", "9991", "9990"}
+	s.expect("too many", set("", largest), "invalid: INVALID_FIELD controls")
 }
 
 func TestApplyPanicsOnABrokenEvent(t *testing.T) {

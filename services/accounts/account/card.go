@@ -120,7 +120,7 @@ func replacedBy(next *eventsv1.AccountSnapshot, cardID string) string {
 	return ""
 }
 
-// ReplaceCard closes a card, unless it is lost or stolen, and issues an active one in its place.
+// ReplaceCard closes a card, unless it is lost or stolen, and issues an active one in its place, with the same spending controls.
 type ReplaceCard struct {
 	Header
 	NewCard
@@ -151,7 +151,9 @@ func (c *ReplaceCard) decide(next *eventsv1.AccountSnapshot, register *Register,
 	if s := replaced.GetState(); s != typev1.CardState_CARD_STATE_LOST && s != typev1.CardState_CARD_STATE_STOLEN {
 		replaced.State = typev1.CardState_CARD_STATE_CLOSED
 	}
-	next.Cards = append(next.Cards, c.snapshot(typev1.CardState_CARD_STATE_ACTIVE, c.ReplacedID))
+	successor := c.snapshot(typev1.CardState_CARD_STATE_ACTIVE, c.ReplacedID)
+	successor.Controls = replaced.GetControls()
+	next.Cards = append(next.Cards, successor)
 	event.Fact = &eventsv1.AccountEvent_CardReplaced{CardReplaced: &eventsv1.CardReplaced{CardId: c.ReplacedID, NewCardId: c.CardID, Reason: c.Reason}}
 	return nil
 }

@@ -37,7 +37,7 @@ func (h Header) Digest() []byte { return h.Content }
 
 func (h Header) header() Header { return h }
 
-// Command is one of *Open, *SetCreditLimit, *UpdateHolder, *SetState, *IssueCard, *SetCardState and *ReplaceCard.
+// Command is one of *Open, *SetCreditLimit, *UpdateHolder, *SetState, *IssueCard, *SetCardState, *ReplaceCard and *SetSpendingControls.
 type Command interface {
 	// Account is the id of the account.
 	Account() string

@@ -41,6 +41,7 @@ func TestAccountsAndCards(t *testing.T) {
 		"a state of the card decides purchases until it is closed":            cardStateDecides,
 		"a replaced card stops and its successor works":                       replacementWorks,
 		"a lost card that is replaced stays lost":                             lostCardStaysLost,
+		"spending controls are set at once and go on with the next card":      controlsGoOn,
 		"a change that was made on old knowledge is refused":                  oldKnowledgeIsRefused,
 		"a change that is repeated with its request id is made once":          changesAreMadeOnce,
 		"accounts are listed in the order of their ids":                       listIsInOrder,
@@ -312,6 +313,38 @@ func lostCardStaysLost(t *testing.T, b *bank) {
 	wantError(t, err, codes.FailedPrecondition, "CARD_REPLACED")
 }
 
+func controlsGoOn(t *testing.T, b *bank) {
+	b.open("careful", 10_000)
+	ofCard := &typev1.SpendingControls{MaxAmount: pounds(2_000), BlockedMccs: []string{"7995", "7994"}, AllowedCountries: []string{"GB", "IE"}, LockToFirstMerchant: true,
+		Limits: []*typev1.SpendingLimit{{Period: &typev1.SpendingLimit_Window{Window: typev1.Window_WINDOW_WEEK}, MaxAmount: pounds(5_000)},
+			{Period: &typev1.SpendingLimit_TrailingHours{TrailingHours: 24}, MaxCount: 5}}}
+	ofAccount := &typev1.SpendingControls{LockedMerchantId: "shop-1"}
+	request := &accountsv1.SetSpendingControlsRequest{AccountId: "careful", CardId: "careful-card", Controls: ofCard, RequestId: "web-1"}
+	first := must(b.SetSpendingControls(t.Context(), request))(t)
+	if set := first.GetAccount().GetCards()[0].GetControls(); first.GetDuplicate() || !proto.Equal(set, ofCard) || first.GetAccount().GetControls() != nil {
+		t.Errorf("set %v", first)
+	}
+	must(b.SetSpendingControls(t.Context(), &accountsv1.SetSpendingControlsRequest{AccountId: "careful", Controls: ofAccount}))(t)
+	replaced := must(b.ReplaceCard(t.Context(), &accountsv1.ReplaceCardRequest{AccountId: "careful", CardId: "careful-card", NewCardId: "careful-card-2"}))(t)
+	if now := b.account("careful"); !proto.Equal(replaced.GetCard().GetControls(), ofCard) || !proto.Equal(now.GetCards()[1], replaced.GetCard()) || !proto.Equal(now.GetControls(), ofAccount) {
+		t.Errorf("replaced by %v, the account is %v", replaced.GetCard(), now)
+	}
+	again := must(b.SetSpendingControls(t.Context(), request))(t)
+	if !again.GetDuplicate() || again.GetSequence() != first.GetSequence() || !proto.Equal(again.GetAccount(), first.GetAccount()) {
+		t.Errorf("the second time it is %v", again)
+	}
+	off := must(b.SetSpendingControls(t.Context(), &accountsv1.SetSpendingControlsRequest{AccountId: "careful", CardId: "careful-card-2", Controls: &typev1.SpendingControls{}}))(t)
+	if card := off.GetAccount().GetCards()[1]; card.GetControls() != nil {
+		t.Errorf("controls of nothing are kept as %v", card)
+	}
+	request.RequestId = "web-2"
+	_, err := b.SetSpendingControls(t.Context(), request)
+	wantError(t, err, codes.FailedPrecondition, "CARD_CLOSED")
+	must(b.SetAccountState(t.Context(), &accountsv1.SetAccountStateRequest{AccountId: "careful", State: typev1.AccountState_ACCOUNT_STATE_CLOSED}))(t)
+	_, err = b.SetSpendingControls(t.Context(), &accountsv1.SetSpendingControlsRequest{AccountId: "careful"})
+	wantError(t, err, codes.FailedPrecondition, "ACCOUNT_CLOSED")
+}
+
 // accountWrite is a write as all of them look to a test: expect sets its expected_sequence, send sends it.
 type accountWrite struct {
 	expect func(sequence uint64)
@@ -325,6 +358,7 @@ func accountWrites(ctx context.Context, b *bank, account string) map[string]acco
 	state := &accountsv1.SetAccountStateRequest{AccountId: account, State: typev1.AccountState_ACCOUNT_STATE_SUSPENDED, RequestId: "same"}
 	issue := &accountsv1.IssueCardRequest{AccountId: account, RequestId: "same-1"}
 	card := &accountsv1.SetCardStateRequest{AccountId: account, CardId: account + "-card", State: typev1.CardState_CARD_STATE_PAUSED, RequestId: "same"}
+	controls := &accountsv1.SetSpendingControlsRequest{AccountId: account, CardId: account + "-card", Controls: &typev1.SpendingControls{MaxAmount: pounds(50)}, RequestId: "same"}
 	replace := &accountsv1.ReplaceCardRequest{AccountId: account, CardId: account + "-card", RequestId: "same-2"}
 	return map[string]accountWrite{
 		"UpdateCreditLimit": {func(s uint64) { limit.ExpectedSequence = s }, func() (uint64, bool, error) {
@@ -347,6 +381,10 @@ func accountWrites(ctx context.Context, b *bank, account string) map[string]acco
 			r, err := b.SetCardState(ctx, card)
 			return r.GetSequence(), r.GetDuplicate(), err
 		}},
+		"SetSpendingControls": {func(s uint64) { controls.ExpectedSequence = s }, func() (uint64, bool, error) {
+			r, err := b.SetSpendingControls(ctx, controls)
+			return r.GetSequence(), r.GetDuplicate(), err
+		}},
 		"ReplaceCard": {func(s uint64) { replace.ExpectedSequence = s }, func() (uint64, bool, error) {
 			r, err := b.ReplaceCard(ctx, replace)
 			return r.GetSequence(), r.GetDuplicate(), err
@@ -356,7 +394,7 @@ func accountWrites(ctx context.Context, b *bank, account string) map[string]acco
 
 // accountWriteRPCs names them, in an order in which all can be done to one account.
 func accountWriteRPCs() []string {
-	return []string{"UpdateCreditLimit", "UpdateHolder", "SetAccountState", "IssueCard", "SetCardState", "ReplaceCard"}
+	return []string{"UpdateCreditLimit", "UpdateHolder", "SetAccountState", "IssueCard", "SetCardState", "SetSpendingControls", "ReplaceCard"}
 }
 
 func oldKnowledgeIsRefused(t *testing.T, b *bank) {

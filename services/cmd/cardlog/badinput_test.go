@@ -40,7 +40,9 @@ func soundRequests() map[string]string {
 		"SetCardState":      `account_id: "alice" card_id: "alice-card-2" state: CARD_STATE_ACTIVE reason: "arrived" request_id: "same"`,
 		"SetAccountState":   `account_id: "alice" state: ACCOUNT_STATE_OPEN reason: "checked" request_id: "same"`,
 		"UpdateCreditLimit": `account_id: "alice" credit_limit {currency_code: "GBP" minor_units: 200000} request_id: "same"`,
-		"UpdateHolder":      `account_id: "alice" holder {full_name: "Alice Abel"} update_mask {paths: "full_name"} request_id: "same"`,
+		"SetSpendingControls": `account_id: "alice" card_id: "alice-card-2" request_id: "same" controls {max_amount {currency_code: "GBP" minor_units: 50000} blocked_mccs: "7995"
+			limits {window: WINDOW_DAY max_count: 20} limits {trailing_hours: 48 max_amount {currency_code: "GBP" minor_units: 90000}}}`,
+		"UpdateHolder": `account_id: "alice" holder {full_name: "Alice Abel"} update_mask {paths: "full_name"} request_id: "same"`,
 		"Authorize": `card_id: "alice-card-2" transaction_id: "same" amount {currency_code: "GBP" minor_units: 10000} entry_mode: ENTRY_MODE_CHIP
 			merchant {name: "Corner shop" merchant_id: "shop-1" mcc: "5411" country_code: "GB" postal_code: "N1 9GU"}
 			network {network: "visa" acquirer_id: "476173" stan: "000123" rrn: "606010000123" transmitted_at {seconds: 4000000000}}`,
@@ -60,7 +62,7 @@ func soundRequests() map[string]string {
 
 // soundWrites are the rpcs that write, in the order in which the sound requests make sense.
 func soundWrites() []string {
-	return []string{"OpenAccount", "IssueCard", "ReplaceCard", "SetCardState", "SetAccountState", "UpdateCreditLimit", "UpdateHolder",
+	return []string{"OpenAccount", "IssueCard", "ReplaceCard", "SetCardState", "SetAccountState", "UpdateCreditLimit", "UpdateHolder", "SetSpendingControls",
 		"Authorize", "ReverseAuthorization", "Present", "Refund"}
 }
 
@@ -207,7 +209,40 @@ func malformedFields() []malformed {
 		{"GetBalance", `as_of_time {nanos: -1}`, "as_of_time"},
 		{"GetBalance", `as_of_time {seconds: 9223372036854775807}`, "as_of_time"},
 	}
-	return slices.Concat(rows, malformedAmounts())
+	return slices.Concat(rows, malformedControls(), malformedAmounts())
+}
+
+// malformedControls are spending controls that are none, that contradict each other, or that this account cannot have.
+func malformedControls() []malformed {
+	var rows []malformed
+	for _, row := range []struct{ controls, field string }{
+		{`max_amount {currency_code: "GBP"}`, "max_amount"},
+		{`max_amount {currency_code: "gbp" minor_units: 1}`, "max_amount.currency_code"},
+		{`max_amount {currency_code: "EUR" minor_units: 1}`, "max_amount.currency_code"},
+		{`limits {max_count: 1}`, "limits[0].period"},
+		{`limits {window: WINDOW_UNSPECIFIED max_count: 1}`, "limits[0].window"},
+		{`limits {window: 99 max_count: 1}`, "limits[0].window"},
+		{`limits {trailing_hours: 0 max_count: 1}`, "limits[0].trailing_hours"},
+		{`limits {trailing_hours: 745 max_count: 1}`, "limits[0].trailing_hours"},
+		{`limits {window: WINDOW_DAY}`, "limits[0]"},
+		{`limits {window: WINDOW_DAY max_count: -1}`, "limits[0], limits[0].max_count"},
+		{`limits {window: WINDOW_DAY max_amount {currency_code: "GBP" minor_units: -1}}`, "limits[0].max_amount"},
+		{`limits {window: WINDOW_DAY max_count: 1} limits {window: WINDOW_DAY max_amount {currency_code: "EUR" minor_units: 1}}`, "limits[1].max_amount.currency_code"},
+		{strings.Repeat(`limits {window: WINDOW_DAY max_count: 1} `, 17), "limits"},
+		{`allowed_mccs: "541"`, "allowed_mccs[0]"},
+		{`blocked_mccs: ["7995", "7995"]`, "blocked_mccs"},
+		{`allowed_countries: "GBR"`, "allowed_countries[0]"},
+		{`allowed_countries: ["GB", "QX"]`, "allowed_countries[1]"},
+		{`blocked_countries: "UK"`, "blocked_countries[0]"},
+		{`locked_merchant_id: "` + strings.Repeat("m", 65) + `"`, "locked_merchant_id"},
+		{`locked_merchant_id: "shop-1" lock_to_first_merchant: true`, "lock_to_first_merchant"},
+		{`allowed_mccs: ["5411", "5812"] blocked_mccs: ["7995", "5812"]`, "blocked_mccs[1]"},
+		{`allowed_countries: "GB" blocked_countries: "GB"`, "blocked_countries[0]"},
+	} {
+		fields := "controls." + strings.ReplaceAll(row.field, ", ", ", controls.")
+		rows = append(rows, malformed{"SetSpendingControls", `request_id: "new" controls {` + row.controls + `}`, fields})
+	}
+	return rows
 }
 
 // malformedAmounts are amounts that are missing, have no sign or the wrong one, do not fit, or are in no currency.
@@ -239,7 +274,7 @@ func malformedAmounts() []malformed {
 
 // malformedIDs are, for each rpc, each of its ids missing or with something in it that an id cannot have.
 func malformedIDs() []malformed {
-	optional := []string{"OpenAccount.account_id", "IssueCard.card_id", "ReplaceCard.new_card_id", "Present.transaction_id", "Refund.transaction_id", "ListAccounts.page_token"}
+	optional := []string{"OpenAccount.account_id", "SetSpendingControls.card_id", "IssueCard.card_id", "ReplaceCard.new_card_id", "Present.transaction_id", "Refund.transaction_id", "ListAccounts.page_token"}
 	var rows []malformed
 	for _, rpc := range slices.Sorted(maps.Keys(soundRequests())) {
 		request := method(rpc).Input()
@@ -284,6 +319,9 @@ func otherContents() []refusal {
 		{"SetCardState", `card_id: "alice-card"`, "ID_REUSED"},
 		{"SetCardState", `state: CARD_STATE_STOLEN`, "ID_REUSED"},
 		{"SetCardState", `reason: "left"`, "ID_REUSED"},
+		{"SetSpendingControls", `without card_id`, "ID_REUSED"},
+		{"SetSpendingControls", `without controls`, "ID_REUSED"},
+		{"SetSpendingControls", `controls {max_amount {currency_code: "GBP" minor_units: 50000} blocked_mccs: "7995"}`, "ID_REUSED"},
 		{"SetAccountState", `state: ACCOUNT_STATE_CLOSED`, "ID_REUSED"},
 		{"SetAccountState", `without reason`, "ID_REUSED"},
 		{"UpdateCreditLimit", `credit_limit {currency_code: "GBP" minor_units: 1}`, "ID_REUSED"},
@@ -322,6 +360,7 @@ func unknownThings() []refusal {
 		{"ReverseAuthorization", `reversal_id: "new" transaction_id: "nothing"`, "TRANSACTION_NOT_FOUND"},
 		{"GetTransaction", `transaction_id: "nothing"`, "TRANSACTION_NOT_FOUND"},
 		{"SetCardState", `card_id: "no-card" request_id: "new"`, "CARD_NOT_FOUND"},
+		{"SetSpendingControls", `card_id: "no-card" request_id: "new"`, "CARD_NOT_FOUND"},
 		{"ReplaceCard", `card_id: "no-card" new_card_id: "new"`, "CARD_NOT_FOUND"},
 		{"GetBalance", `as_of_sequence: 1 account_id: "nobody"`, "ACCOUNT_NOT_FOUND"},
 		{"GetBalance", `as_of_time {seconds: 1}`, "NO_EVENTS_YET"},
