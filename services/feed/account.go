@@ -17,6 +17,8 @@ type accountData struct {
 	RulesProfile        string `json:"rules_profile,omitempty"`
 	// ChangedFields are names of fields of the holder, without what is in them.
 	ChangedFields []string `json:"changed_fields,omitempty"`
+	// Controls are the account's own; a card's are in the card.
+	Controls *controls `json:"controls,omitempty"`
 
 	Card              *card  `json:"card,omitempty"`
 	PreviousCardState string `json:"previous_card_state,omitempty"`
@@ -44,6 +46,12 @@ func accountDataOf(event *eventsv1.AccountEvent, sequence uint64) *accountData {
 		data.PreviousCardState = cardState(fact.CardStateChanged.GetPreviousState())
 	case *eventsv1.AccountEvent_CardReplaced:
 		data.Card, data.NewCard = cardOf(after, fact.CardReplaced.GetCardId()), cardOf(after, fact.CardReplaced.GetNewCardId())
+	case *eventsv1.AccountEvent_SpendingControlsSet:
+		if id := fact.SpendingControlsSet.GetCardId(); id != "" {
+			data.Card = cardOf(after, id)
+		} else {
+			data.Controls = controlsOf(after.GetControls())
+		}
 	default: // checked before
 	}
 	return data
@@ -66,7 +74,25 @@ func cardWith(c interface {
 	GetExpiryMonth() int32
 	GetExpiryYear() int32
 	GetReplacesCardId() string
+	GetControls() *typev1.SpendingControls
 }) *card {
-	return &card{CardID: c.GetCardId(), State: cardState(c.GetState()),
+	return &card{CardID: c.GetCardId(), State: cardState(c.GetState()), Controls: controlsOf(c.GetControls()),
 		ExpiryMonth: c.GetExpiryMonth(), ExpiryYear: c.GetExpiryYear(), ReplacesCardID: c.GetReplacesCardId()}
+}
+
+// controlsOf returns nil where there are none.
+func controlsOf(c *typev1.SpendingControls) *controls {
+	if c == nil {
+		return nil
+	}
+	told := &controls{
+		MaxAmount: moneyOf(c.GetMaxAmount()), AllowedMCCs: c.GetAllowedMccs(), BlockedMCCs: c.GetBlockedMccs(),
+		AllowedCountries: c.GetAllowedCountries(), BlockedCountries: c.GetBlockedCountries(),
+		LockedMerchantID: c.GetLockedMerchantId(), LockToFirstMerchant: c.GetLockToFirstMerchant(), SingleUse: c.GetSingleUse(),
+	}
+	for _, limit := range c.GetLimits() {
+		told.Limits = append(told.Limits, spendingLimit{Window: window(limit.GetWindow()), TrailingHours: limit.GetTrailingHours(),
+			MaxAmount: moneyOf(limit.GetMaxAmount()), MaxCount: limit.GetMaxCount()})
+	}
+	return told
 }

@@ -53,11 +53,37 @@ type card struct {
 	ExpiryMonth    int32  `json:"expiry_month,omitempty"`
 	ExpiryYear     int32  `json:"expiry_year,omitempty"`
 	ReplacesCardID string `json:"replaces_card_id,omitempty"`
+
+	Controls *controls `json:"controls,omitempty"`
 }
 
-// check is a check that an authorization failed, or that a payment was held or rejected for.
+// controls are the spending controls of a card or an account, all that are in force; absent where there are none.
+type controls struct {
+	MaxAmount           money           `json:"max_amount,omitzero"`
+	Limits              []spendingLimit `json:"limits,omitempty"`
+	AllowedMCCs         []string        `json:"allowed_mccs,omitempty"`
+	BlockedMCCs         []string        `json:"blocked_mccs,omitempty"`
+	AllowedCountries    []string        `json:"allowed_countries,omitempty"`
+	BlockedCountries    []string        `json:"blocked_countries,omitempty"`
+	LockedMerchantID    string          `json:"locked_merchant_id,omitempty"`
+	LockToFirstMerchant bool            `json:"lock_to_first_merchant,omitempty"`
+	SingleUse           bool            `json:"single_use,omitempty"`
+}
+
+// spendingLimit bounds what is spent in a calendar window, or in so many hours.
+type spendingLimit struct {
+	Window        string `json:"window,omitempty"`
+	TrailingHours int32  `json:"trailing_hours,omitempty"`
+	MaxAmount     money  `json:"max_amount,omitzero"`
+	MaxCount      int32  `json:"max_count,omitempty"`
+}
+
+// check is a check that a request failed, or that a payment was held or rejected for. Scope says whose spending control it is, window what time that adds up: a
+// calendar window, or a number of hours such as 24h.
 type check struct {
 	Check         string `json:"check"`
+	Scope         string `json:"scope,omitempty"`
+	Window        string `json:"window,omitempty"`
 	DeclineReason string `json:"decline_reason,omitempty"`
 	Seen          string `json:"seen"`
 	Bound         string `json:"bound,omitempty"`
@@ -80,6 +106,7 @@ func enumName[E enum](value E, prefix string) string {
 func accountState(s typev1.AccountState) string   { return enumName(s, "ACCOUNT_STATE_") }
 func cardState(s typev1.CardState) string         { return enumName(s, "CARD_STATE_") }
 func outcome(o typev1.Outcome) string             { return enumName(o, "OUTCOME_") }
+func window(w typev1.Window) string               { return enumName(w, "WINDOW_") }
 func declineReason(r typev1.DeclineReason) string { return enumName(r, "DECLINE_REASON_") }
 
 // timeOf returns a time as RFC 3339 has it; empty where it is not given.

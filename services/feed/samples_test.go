@@ -66,8 +66,11 @@ func envelope(clock string, kind eventsv1.CommandKind, id string) *eventsv1.Enve
 func samples() []sample {
 	var all []sample
 	all = append(all, accountSamples()...)
+	all = append(all, controlSamples()...)
 	all = append(all, paymentSamples()...)
 	all = append(all, ledgerSamples()...)
+	all = append(all, lifeSamples()...)
+	all = append(all, correctionSamples()...)
 	return append(all, ledgerPaymentSamples()...)
 }
 
@@ -343,4 +346,158 @@ func ledgerPaymentSamples() []sample {
 			Balances: ledgerBalances(150000, -1500, 0, 0), Transaction: november(0, 0),
 			Fact: &eventsv1.LedgerEvent_WithholdingEnded{WithholdingEnded: &eventsv1.WithholdingEnded{PaymentsSequence: 7, ReleasedAmount: 5500}}}),
 	}
+}
+
+// strict are spending controls of every kind.
+func strict() *typev1.SpendingControls {
+	return &typev1.SpendingControls{
+		MaxAmount: gbp(20000), AllowedMccs: []string{"5411", "5812"}, BlockedMccs: []string{"7995"},
+		AllowedCountries: []string{"GB", "IE"}, BlockedCountries: []string{"US"}, LockToFirstMerchant: true, SingleUse: true,
+		Limits: []*typev1.SpendingLimit{
+			{Period: &typev1.SpendingLimit_Window{Window: typev1.Window_WINDOW_MONTH}, MaxAmount: gbp(80000), MaxCount: 40},
+			{Period: &typev1.SpendingLimit_TrailingHours{TrailingHours: 24}, MaxCount: 5},
+		},
+	}
+}
+
+func controlSamples() []sample {
+	const set, follow = eventsv1.CommandKind_COMMAND_KIND_SET_SPENDING_CONTROLS, eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS
+	active := typev1.CardState_CARD_STATE_ACTIVE
+	ofCard, ofAccount := snapshot(nil), snapshot(func(a *eventsv1.AccountSnapshot) {
+		a.Controls = &typev1.SpendingControls{LockedMerchantId: "M-1029384756"}
+	})
+	ofCard.Cards = []*eventsv1.CardSnapshot{storedCard("alice-card-2", active, "alice-card")}
+	ofCard.Cards[0].Controls = strict()
+	all := []sample{
+		{stream: "ACCOUNTS", sequence: 10, event: "accounts.spending_controls_set", note: "A card's.", stored: &eventsv1.AccountEvent{
+			Envelope: envelope("09:06:00", set, plantedRequest), Account: ofCard,
+			Fact: &eventsv1.AccountEvent_SpendingControlsSet{SpendingControlsSet: &eventsv1.SpendingControlsSet{CardId: "alice-card-2"}}}},
+		{stream: "ACCOUNTS", sequence: 11, event: "accounts.spending_controls_set", note: "The account's.", stored: &eventsv1.AccountEvent{
+			Envelope: envelope("09:07:00", set, plantedRequest), Account: ofAccount,
+			Fact: &eventsv1.AccountEvent_SpendingControlsSet{SpendingControlsSet: &eventsv1.SpendingControlsSet{}}}},
+		inLedger(18, "card_changed", "09:06:00.003", follow, "accounts-10", &eventsv1.LedgerEvent{Balances: ledgerBalances(150000, 0, 0, 0),
+			Fact: &eventsv1.LedgerEvent_CardChanged{CardChanged: &eventsv1.CardChanged{AccountsSequence: 10, Cards: []*eventsv1.LedgerCard{
+				{CardId: "alice-card-2", State: active, ExpiryMonth: 11, ExpiryYear: 2030, ReplacesCardId: "alice-card", Controls: strict()}}}}}),
+		inLedger(19, "account_changed", "09:07:00.003", follow, "accounts-11", &eventsv1.LedgerEvent{Balances: ledgerBalances(150000, 0, 0, 0),
+			Fact: &eventsv1.LedgerEvent_AccountChanged{AccountChanged: &eventsv1.AccountChanged{AccountsSequence: 11,
+				State: typev1.AccountState_ACCOUNT_STATE_OPEN, HomeCountryCode: plantedCountry, Controls: ofAccount.GetControls()}}}),
+	}
+	all[2].note, all[3].note = "A card's spending controls were set.", "The account's spending controls were set."
+	return all
+}
+
+func message(stan string) *typev1.NetworkMessage {
+	return &typev1.NetworkMessage{Network: "visa", AcquirerId: "404040", Stan: stan, Rrn: "632710000777", TransmittedAt: at("14:00:00")}
+}
+
+// lifeSamples are a stay at a hotel: estimated, raised, told to be complete, late.
+func lifeSamples() []sample {
+	const (
+		approved  = typev1.Outcome_OUTCOME_APPROVED
+		increment = eventsv1.CommandKind_COMMAND_KIND_INCREMENT_AUTHORIZATION
+	)
+	stay := func(change func(*eventsv1.TransactionRecord)) *eventsv1.TransactionRecord {
+		return storedTransaction("stay", approved, func(r *eventsv1.TransactionRecord) {
+			r.OpenedAt, r.PreAuthorization, r.ExpiresAt = at("14:00:00"), true, days(at("14:00:00"), 30)
+			r.Merchant = &typev1.Merchant{Name: "Grand Hotel", MerchantId: "M-77", Mcc: "7011", CountryCode: "GB"}
+			change(r)
+		})
+	}
+	decided := func(outcome typev1.Outcome, code string, amount, held int64, checks []*eventsv1.CheckRecord) *eventsv1.DecisionRecord {
+		return &eventsv1.DecisionRecord{Outcome: outcome, ResponseCode: code, ApprovedAmount: amount, HeldAmount: held,
+			RulesProfile: "default", RulesVersion: "2026-11-01", Checks: checks}
+	}
+	estimate := decided(approved, "00", 20000, 24000, checks(24000, 100000, false))
+	estimate.ApprovalCode, estimate.HoldExpiryRule, estimate.HoldAmountRule = "9XK2PM", "mcc 7011: 30 days", "mcc 7011: 20 percent more"
+	tooMuch := decided(typev1.Outcome_OUTCOME_DECLINED, "61", 0, 29000, append(checks(79000, 100000, false),
+		&eventsv1.CheckRecord{Kind: typev1.CheckKind_CHECK_KIND_WINDOW_AMOUNT, Scope: typev1.CheckScope_CHECK_SCOPE_CARD, Window: typev1.Window_WINDOW_MONTH,
+			Seen: 85000, Bound: 80000, Failed: true, DeclineReason: typev1.DeclineReason_DECLINE_REASON_AMOUNT_LIMIT_EXCEEDED},
+		&eventsv1.CheckRecord{Kind: typev1.CheckKind_CHECK_KIND_WINDOW_COUNT, Scope: typev1.CheckScope_CHECK_SCOPE_ACCOUNT, TrailingHours: 24,
+			Seen: 6, Bound: 5, Failed: true, DeclineReason: typev1.DeclineReason_DECLINE_REASON_COUNT_LIMIT_EXCEEDED},
+		&eventsv1.CheckRecord{Kind: typev1.CheckKind_CHECK_KIND_MERCHANT_LOCK, Scope: typev1.CheckScope_CHECK_SCOPE_CARD,
+			SeenCode: "M-77", BoundCode: "M-1029384756", Failed: true, DeclineReason: typev1.DeclineReason_DECLINE_REASON_MERCHANT_BLOCKED}))
+	tooMuch.DeclineReason = typev1.DeclineReason_DECLINE_REASON_AMOUNT_LIMIT_EXCEEDED
+	late := decided(typev1.Outcome_OUTCOME_RECORDED, "00", 31000, 0, nil)
+	late.OverCaptureAmount, late.OverCaptureTolerated, late.Late, late.DaysLate = 1000, true, true, 3
+	capped := decided(typev1.Outcome_OUTCOME_RECORDED, "00", 30000, 0, nil)
+	capped.ReversalCapped = true
+	asked := request(20000)
+	asked.PreAuthorization = true
+	all := []sample{
+		inLedger(20, "authorization_approved", "14:00:00", eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE, "stay", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 0, 24000, 0), Decision: estimate,
+			Transaction: stay(func(r *eventsv1.TransactionRecord) { r.Authorized, r.Held, r.HoldSurplus = 20000, 24000, 4000 }),
+			Fact:        &eventsv1.LedgerEvent_AuthorizationApproved{AuthorizationApproved: &eventsv1.AuthorizationApproved{Request: asked}}}),
+		inLedger(21, "authorization_incremented", "14:01:00", increment, "second-night", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 0, 29000, 0), Decision: decided(approved, "00", 5000, 29000, checks(29000, 100000, false)),
+			Transaction: stay(func(r *eventsv1.TransactionRecord) { r.Authorized, r.Held, r.HoldSurplus = 25000, 29000, 4000 }),
+			Fact: &eventsv1.LedgerEvent_AuthorizationIncremented{AuthorizationIncremented: &eventsv1.AuthorizationIncremented{
+				Request: &eventsv1.IncrementRequest{Amount: 5000, CurrencyCode: "GBP", Network: message("000778")}, AddedAmount: 5000, Reopened: true}}}),
+		inLedger(22, "increment_declined", "14:02:00", increment, "a-week", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 0, 29000, 0), Decision: tooMuch,
+			Transaction: stay(func(r *eventsv1.TransactionRecord) { r.Authorized, r.Held, r.HoldSurplus = 25000, 29000, 4000 }),
+			Fact: &eventsv1.LedgerEvent_IncrementDeclined{IncrementDeclined: &eventsv1.IncrementDeclined{
+				Request: &eventsv1.IncrementRequest{Amount: 50000, CurrencyCode: "GBP", Network: message("000779")}}}}),
+		inLedger(23, "authorization_advised", "14:03:00", eventsv1.CommandKind_COMMAND_KIND_ADVISE_AUTHORIZATION, "checked-out", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 0, 30000, 0), Decision: decided(typev1.Outcome_OUTCOME_RECORDED, "00", 30000, 30000, nil),
+			Transaction: stay(func(r *eventsv1.TransactionRecord) { r.Authorized, r.Held, r.Completed = 30000, 30000, true }),
+			Fact: &eventsv1.LedgerEvent_AuthorizationAdvised{AuthorizationAdvised: &eventsv1.AuthorizationAdvised{
+				Kind: typev1.AdviceKind_ADVICE_KIND_COMPLETION, Amount: 30000, HeldChange: 1000, Network: message("000780")}}}),
+		inLedger(24, "authorization_reversed", "14:04:00", eventsv1.CommandKind_COMMAND_KIND_REVERSE_AUTHORIZATION, "released", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 0, 0, 0), Decision: capped,
+			Transaction: stay(func(r *eventsv1.TransactionRecord) { r.Authorized, r.Reversed, r.Completed = 30000, 30000, true }),
+			Fact: &eventsv1.LedgerEvent_AuthorizationReversed{AuthorizationReversed: &eventsv1.AuthorizationReversed{
+				RequestedAmount: 40000, ReleasedAmount: 30000, Network: message("000781")}}}),
+		inLedger(25, "presentment_posted", "14:05:00", eventsv1.CommandKind_COMMAND_KIND_PRESENT, "stay-clearing", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 31000, 0, 0), Decision: late,
+			Transaction: stay(func(r *eventsv1.TransactionRecord) {
+				r.Authorized, r.Reversed, r.Cleared, r.Completed, r.FinalPresented = 30000, 30000, 31000, true, true
+			}),
+			Fact: &eventsv1.LedgerEvent_PresentmentPosted{PresentmentPosted: &eventsv1.PresentmentPosted{Amount: 31000, PresentedAt: at("14:04:30")}}}),
+	}
+	all[0].note, all[4].note, all[5].note = "A pre-authorization: more is held than was asked.", "More was to be released than was held.", "Late, and above the hold, within what is normal."
+	return all
+}
+
+// correctionSamples take back what was posted.
+func correctionSamples() []sample {
+	recorded := func(amount int64) *eventsv1.DecisionRecord {
+		return &eventsv1.DecisionRecord{Outcome: typev1.Outcome_OUTCOME_RECORDED, ResponseCode: "00", ApprovedAmount: amount}
+	}
+	chair := func(change func(*eventsv1.TransactionRecord)) *eventsv1.TransactionRecord {
+		return storedTransaction("chair", typev1.Outcome_OUTCOME_APPROVED, func(r *eventsv1.TransactionRecord) {
+			r.OpenedAt, r.Authorized, r.Cleared, r.FinalPresented = at("15:00:00"), 9000, 9000, true
+			change(r)
+		})
+	}
+	credit := request(9000)
+	credit.Refund = true
+	all := []sample{
+		inLedger(26, "authorization_approved", "15:00:00", eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE, "chair-return", &eventsv1.LedgerEvent{
+			Balances:    ledgerBalances(100000, 9000, 0, 0),
+			Transaction: storedTransaction("chair-return", typev1.Outcome_OUTCOME_APPROVED, func(r *eventsv1.TransactionRecord) { r.OpenedAt, r.RefundAuthorized = at("15:00:00"), 9000 }),
+			Decision: &eventsv1.DecisionRecord{Outcome: typev1.Outcome_OUTCOME_APPROVED, ResponseCode: "00", ApprovalCode: "B0DZ4Q", ApprovedAmount: 9000,
+				RulesProfile: "default", RulesVersion: "2026-11-01"},
+			Fact: &eventsv1.LedgerEvent_AuthorizationApproved{AuthorizationApproved: &eventsv1.AuthorizationApproved{Request: credit}}}),
+		inLedger(27, "dispute_credited", "15:01:00", eventsv1.CommandKind_COMMAND_KIND_CREDIT_DISPUTE, "wobbly-chair", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 0, 0, 0), Decision: recorded(9000), Transaction: chair(func(r *eventsv1.TransactionRecord) { r.Disputed = 9000 }),
+			Fact: &eventsv1.LedgerEvent_DisputeCredited{DisputeCredited: &eventsv1.DisputeCredited{DisputeId: "wobbly-chair", Amount: 9000}}}),
+		inLedger(28, "dispute_credit_reversed", "15:02:00", eventsv1.CommandKind_COMMAND_KIND_REVERSE_DISPUTE_CREDIT, "wobbly-chair", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 9000, 0, 0), Decision: recorded(9000), Transaction: chair(func(*eventsv1.TransactionRecord) {}),
+			Fact: &eventsv1.LedgerEvent_DisputeCreditReversed{DisputeCreditReversed: &eventsv1.DisputeCreditReversed{
+				DisputeId: "wobbly-chair", CreditSequence: 27, Amount: 9000}}}),
+		inLedger(29, "presentment_reversed", "15:03:00", eventsv1.CommandKind_COMMAND_KIND_REVERSE_PRESENTMENT, "chair-taken-back", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 0, 0, 0), Decision: recorded(9000),
+			Transaction: chair(func(r *eventsv1.TransactionRecord) { r.Cleared, r.ClearingReversed = 0, 9000 }),
+			Fact: &eventsv1.LedgerEvent_PresentmentReversed{PresentmentReversed: &eventsv1.PresentmentReversed{
+				PresentmentId: "chair-clearing", PresentmentSequence: 26, Amount: 9000}}}),
+		inLedger(30, "refund_reversed", "15:04:00", eventsv1.CommandKind_COMMAND_KIND_REVERSE_REFUND, "refund-taken-back", &eventsv1.LedgerEvent{
+			Balances: ledgerBalances(100000, 5500, 0, 0), Decision: recorded(1500),
+			Transaction: storedTransaction("dinner", typev1.Outcome_OUTCOME_APPROVED, func(r *eventsv1.TransactionRecord) {
+				r.Authorized, r.Reversed, r.Cleared, r.RefundReversed, r.FinalPresented = 4500, 1000, 5500, 1500, true
+			}),
+			Fact: &eventsv1.LedgerEvent_RefundReversed{RefundReversed: &eventsv1.RefundReversed{RefundId: "dinner-refund", RefundSequence: 8, Amount: 1500}}}),
+	}
+	all[0].note = "A merchant credit: nothing moves until it is refunded."
+	return all
 }
