@@ -66,6 +66,9 @@ func ledgerLine(event *eventsv1.LedgerEvent) ([]slog.Attr, proto.Message) {
 		if decision.GetDeclineReason() != typev1.DeclineReason_DECLINE_REASON_UNSPECIFIED {
 			facts = append(facts, slog.String("reason", strings.TrimPrefix(decision.GetDeclineReason().String(), "DECLINE_REASON_")))
 		}
+		if decision.GetRejectionReason() != typev1.RejectionReason_REJECTION_REASON_UNSPECIFIED {
+			facts = append(facts, slog.String("reason", strings.TrimPrefix(decision.GetRejectionReason().String(), "REJECTION_REASON_")))
+		}
 	}
 	after := event.GetBalances()
 	facts = append(facts, slog.String("currency", after.GetCurrencyCode()), slog.Int64("credit_limit", after.GetCreditLimit()), slog.Int64("posted", after.GetPosted()),
@@ -80,14 +83,28 @@ func ledgerAmount(event *eventsv1.LedgerEvent) int64 {
 		return fact.AuthorizationApproved.GetRequest().GetAmount()
 	case *eventsv1.LedgerEvent_AuthorizationDeclined:
 		return fact.AuthorizationDeclined.GetRequest().GetAmount()
+	case *eventsv1.LedgerEvent_AuthorizationIncremented:
+		return fact.AuthorizationIncremented.GetRequest().GetAmount()
+	case *eventsv1.LedgerEvent_IncrementDeclined:
+		return fact.IncrementDeclined.GetRequest().GetAmount()
+	case *eventsv1.LedgerEvent_AuthorizationAdvised:
+		return fact.AuthorizationAdvised.GetAmount()
 	case *eventsv1.LedgerEvent_AuthorizationReversed:
 		return fact.AuthorizationReversed.GetReleasedAmount()
 	case *eventsv1.LedgerEvent_AuthorizationExpired:
 		return fact.AuthorizationExpired.GetReleasedAmount()
 	case *eventsv1.LedgerEvent_PresentmentPosted:
 		return fact.PresentmentPosted.GetAmount()
+	case *eventsv1.LedgerEvent_PresentmentReversed:
+		return fact.PresentmentReversed.GetAmount()
 	case *eventsv1.LedgerEvent_RefundPosted:
 		return fact.RefundPosted.GetAmount()
+	case *eventsv1.LedgerEvent_RefundReversed:
+		return fact.RefundReversed.GetAmount()
+	case *eventsv1.LedgerEvent_DisputeCredited:
+		return fact.DisputeCredited.GetAmount()
+	case *eventsv1.LedgerEvent_DisputeCreditReversed:
+		return fact.DisputeCreditReversed.GetAmount()
 	case *eventsv1.LedgerEvent_CommandRejected:
 		return fact.CommandRejected.GetRequestedAmount()
 	case *eventsv1.LedgerEvent_PaymentPosted:
@@ -127,9 +144,9 @@ func accountLine(event *eventsv1.AccountEvent) ([]slog.Attr, proto.Message) {
 	facts := []slog.Attr{slog.String("service", string(accountsName)), slog.String("currency", after.GetCreditLimit().GetCurrencyCode()),
 		slog.Int64("credit_limit", after.GetCreditLimit().GetMinorUnits()), slog.String("account_state", strings.TrimPrefix(after.GetState().String(), "ACCOUNT_STATE_"))}
 	state := &eventsv1.AccountSnapshot{CreditLimit: after.GetCreditLimit(), State: after.GetState(), RulesProfile: after.GetRulesProfile(),
-		OpenedAt: after.GetOpenedAt(), UpdatedAt: after.GetUpdatedAt()}
+		OpenedAt: after.GetOpenedAt(), UpdatedAt: after.GetUpdatedAt(), Controls: after.GetControls()}
 	for _, card := range after.GetCards() {
-		state.Cards = append(state.Cards, &eventsv1.CardSnapshot{CardId: card.GetCardId(), State: card.GetState(), ReplacesCardId: card.GetReplacesCardId()})
+		state.Cards = append(state.Cards, &eventsv1.CardSnapshot{CardId: card.GetCardId(), State: card.GetState(), ReplacesCardId: card.GetReplacesCardId(), Controls: card.GetControls()})
 	}
 	return facts, &eventsv1.AccountEvent{Account: state}
 }

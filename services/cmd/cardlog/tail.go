@@ -205,7 +205,7 @@ func writeTailLine(out io.Writer, m eventlog.Message) error {
 	about := cmp.Or(event.TransactionID, event.PaymentID, event.Card.CardID)
 	amount := cmp.Or(event.Amount.String(), event.ReleasedAmount.String(), event.CreditLimit.String())
 	outcome := cmp.Or(event.DeclineReason, event.RejectionReason, event.RejectReason, strings.Join(event.HoldReasons, ","), event.ReturnCode, event.Outcome, event.Status, event.State, event.Card.State)
-	line := fmt.Sprintf("%s %8d  %-12s %-22s  %-16s %16s  %-20s %-24s %-24s %s",
+	line := fmt.Sprintf("%s %8d  %-12s %-25s  %-16s %16s  %-20s %-24s %-24s %s",
 		at.Local().Format("15:04:05.000"), m.Sequence, words[1], words[2], words[3], amount, outcome, available, about, event.Merchant.Name)
 	_, err = fmt.Fprintln(out, strings.TrimRight(line, " "))
 	return err
