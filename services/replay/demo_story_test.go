@@ -22,13 +22,28 @@ import (
 var aliceStory = []string{
 	"alice opens account demo-alice with a limit of GBP 500.00 and gets a card",
 	"alice's card is charged GBP 120.00, groceries",
-	"alice's card is charged GBP 80.00, train",
+	"alice's card is charged GBP 55.00, dinner: GBP 45.00 was authorized, and the tip is GBP 10.00",
+	"alice's card is charged GBP 40.00, shirts: of GBP 60.00 that was held, GBP 20.00 is released for one that is sold out",
 	"alice pays GBP 120.00",
 	"alice's bank returns the payment (R01, insufficient funds): she owes it again",
 	"alice pays GBP 120.00; it is held for review (RECENT_RETURN)",
 	"alice's payment is looked at and released",
 	"alice's limit is raised to GBP 800.00",
-	"alice's card is declined for GBP 900.00, sofa (INSUFFICIENT_CREDIT)",
+	"alice's card is declined for GBP 750.00, sofa: it would take the account GBP 45.00 over its limit of GBP 800.00",
+	"alice's son gets a card for at most GBP 30.00 a day",
+	"alice's son's card is charged GBP 22.00, cinema",
+	"alice's son's card is declined for GBP 12.00, arcade: that would be GBP 34.00 in a day, and GBP 30.00 is allowed",
+}
+
+// aliceWaits is what is told in the end where the clock is moved by hand.
+var aliceWaits = []string{
+	"alice's card is authorized for GBP 60.00, lamp, which is held until 8 May 2026",
+	"alice's lamp is never charged: the clock is moved to 8 May 2026, and the hold of GBP 60.00 is expired",
+}
+
+// over is the line of the sofa where the account would be so much over its limit.
+func over(amount string) []string {
+	return []string{strings.Replace(aliceStory[9], "GBP 45.00", amount, 1)}
 }
 
 // newDemoCardlog reviews payments after a return where the account's profile is not replay.
@@ -77,8 +92,8 @@ func TestPlayDemo(t *testing.T) {
 				t.Errorf("told %q after %v", alice[i], pause)
 			}
 		}
-		if posted := cardlog.posted["demo-alice"]; posted != 80_00 {
-			t.Errorf("alice owes %d, want 80.00", posted)
+		if posted := cardlog.posted["demo-alice"]; posted != 117_00 {
+			t.Errorf("alice owes %d, want 117.00", posted)
 		}
 		if len(others) < 20 || len(others) > 31 {
 			t.Errorf("told %d lines of the others, want about 30:\n%s", len(others), strings.Join(others, "\n"))
@@ -180,6 +195,36 @@ func TestPlayDemoContinues(t *testing.T) {
 	}
 }
 
+// TestPlayDemoMovesTheClock stops the demo while the hold is open, and plays it again after all: the next run goes on there, and tells nothing twice.
+func TestPlayDemoMovesTheClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cardlog := newDemoCardlog()
+		cardlog.clock = time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
+		all := slices.Concat(aliceStory, aliceWaits)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(len(aliceStory)+1)*demoStep-demoStep/2)
+		defer cancel()
+		first, _, _, err := playDemo(ctx, cardlog)
+		if err == nil {
+			t.Error("the demo did not end with its context")
+		}
+		second, _, _, err := playDemo(t.Context(), cardlog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(first, all[:len(all)-1]) || !slices.Equal(second, all[len(all)-1:]) {
+			t.Errorf("told\n%s\nand then\n%s", strings.Join(first, "\n"), strings.Join(second, "\n"))
+		}
+		if moved := time.Date(2026, time.May, 8, 12, 0, 0, 0, time.UTC); !cardlog.clock.Equal(moved) {
+			t.Errorf("the clock is at %v, want %v", cardlog.clock, moved)
+		}
+		third, _, _, err := playDemo(t.Context(), cardlog)
+		if err != nil || len(third) != 1 || !strings.Contains(third[0], "was told before") {
+			t.Errorf("told %q again, %v", third, err)
+		}
+	})
+}
+
 func TestPlayDemoGoesOnAfterErrors(t *testing.T) {
 	t.Parallel()
 	refusing := func(code codes.Code) func(context.Context, proto.Message) error {
@@ -191,9 +236,9 @@ func TestPlayDemoGoesOnAfterErrors(t *testing.T) {
 			return nil
 		}
 	}
-	told := slices.Concat(aliceStory[:3], aliceStory[7:])
+	told := slices.Concat(aliceStory[:4], aliceStory[8:9], over("GBP 165.00"), aliceStory[10:])
 	for code, want := range map[codes.Code][]string{
-		codes.Unimplemented:      append(aliceStory[:3:3], "alice's story ends here: SubmitPayment: UNIMPLEMENTED: no payments here"),
+		codes.Unimplemented:      append(aliceStory[:4:4], "alice's story ends here: SubmitPayment: UNIMPLEMENTED: no payments here"),
 		codes.FailedPrecondition: told,
 		codes.AlreadyExists:      told,
 	} {
@@ -234,7 +279,7 @@ func TestPlayDemoUnderOtherRules(t *testing.T) {
 			cardlog := newFakeCardlog()
 			cardlog.review = func(*paymentsv1.SubmitPaymentRequest) typev1.PaymentStatus { return decided }
 			cardlog.refuse = func(_ context.Context, request proto.Message) error {
-				if r, ok := request.(*transactionsv1.AuthorizeRequest); ok && r.GetTransactionId() == "demo-alice-train" {
+				if r, ok := request.(*transactionsv1.AuthorizeRequest); ok && r.GetTransactionId() == "demo-alice-shirts" {
 					return status.Error(codes.FailedPrecondition, "told before")
 				}
 				if _, ok := request.(*paymentsv1.ReturnPaymentRequest); ok && decided != submitted {
@@ -246,11 +291,10 @@ func TestPlayDemoUnderOtherRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			story := []string{aliceStory[0], aliceStory[1], want}
-			if decided == submitted {
-				story = append(story, aliceStory[4])
+			story := slices.Concat(aliceStory[:3], []string{want}, aliceStory[5:6], []string{want}, aliceStory[8:9], over("GBP 5.00"), aliceStory[10:])
+			if decided != submitted {
+				story = slices.Concat(aliceStory[:3], []string{want, want}, aliceStory[8:9], over("GBP 125.00"), aliceStory[10:])
 			}
-			story = append(story, want, aliceStory[7], aliceStory[8])
 			if !slices.Equal(alice, story) {
 				t.Errorf("told\n%s\nwant\n%s", strings.Join(alice, "\n"), strings.Join(story, "\n"))
 			}

@@ -20,14 +20,16 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	adminv1 "github.com/cardlog/cardlog/gen/cardlog/admin/v1"
 	paymentsv1 "github.com/cardlog/cardlog/gen/cardlog/payments/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 )
 
-// fakeCardlog stands where the connection does and knows just enough of the contract: ids, limits and posted balances.
+// fakeCardlog stands where the connection does and knows just enough of the contract: ids, limits, posted balances and what a card may spend.
 // What the real services do is tested with the real services.
 type fakeCardlog struct {
 	// refuse, if set, may answer a call with an error in its stead.
@@ -36,10 +38,15 @@ type fakeCardlog struct {
 	review func(request *paymentsv1.SubmitPaymentRequest) typev1.PaymentStatus
 	// lag is after what time a payment is in the posted balance.
 	lag time.Duration
+	// clock, if set, is moved by hand.
+	clock time.Time
 
 	mu       sync.Mutex
 	accounts map[string]*accountsv1.Account
 	holders  map[string]string // account ids by card id
+	daily    map[string]int64  // what a card may spend in a day
+	spent    map[string]int64  // what it spent
+	asked    map[string]*transactionsv1.Transaction
 	posted   map[string]int64
 	payments map[string]*paymentsv1.Payment
 	requests map[string]proto.Message
@@ -52,6 +59,9 @@ func newFakeCardlog() *fakeCardlog {
 	return &fakeCardlog{
 		accounts: make(map[string]*accountsv1.Account),
 		holders:  make(map[string]string),
+		daily:    make(map[string]int64),
+		spent:    make(map[string]int64),
+		asked:    make(map[string]*transactionsv1.Transaction),
 		posted:   make(map[string]int64),
 		payments: make(map[string]*paymentsv1.Payment),
 		requests: make(map[string]proto.Message),
@@ -105,16 +115,15 @@ func (f *fakeCardlog) answer(call string, request proto.Message) (proto.Message,
 	case *transactionsv1.AuthorizeRequest:
 		return f.once(call, r.GetTransactionId(), r, func() proto.Message {
 			decision := f.decide(call, r.GetCardId(), r.GetAmount(), 0)
-			account := f.holders[r.GetCardId()]
-			if f.posted[account]+r.GetAmount().GetMinorUnits() > f.accounts[account].GetCreditLimit().GetMinorUnits() {
-				decision.Outcome = typev1.Outcome_OUTCOME_DECLINED
-				decision.DeclineReason = typev1.DeclineReason_DECLINE_REASON_INSUFFICIENT_CREDIT
-			}
+			f.check(r, decision)
 			return &transactionsv1.AuthorizeResponse{Result: &transactionsv1.AuthorizeResponse_Decision{Decision: decision}}
 		})
 	case *transactionsv1.PresentRequest:
 		return f.once(call, r.GetPresentmentId(), r, func() proto.Message {
 			decision := f.decide(call, r.GetCardId(), r.GetAmount(), 1)
+			if asked := f.asked[r.GetTransactionId()]; asked != nil {
+				asked.Status = transactionsv1.TransactionStatus_TRANSACTION_STATUS_CLEARED
+			}
 			return &transactionsv1.PresentResponse{Result: &transactionsv1.PresentResponse_Decision{Decision: decision}}
 		})
 	case *transactionsv1.RefundRequest:
@@ -170,7 +179,64 @@ func (f *fakeCardlog) answerPayment(call string, request proto.Message) (proto.M
 			return &paymentsv1.ReleasePaymentResponse{}
 		})
 	}
+	return f.answerStory(call, request)
+}
+
+// answerStory answers what only the demo's story asks.
+func (f *fakeCardlog) answerStory(call string, request proto.Message) (proto.Message, error) {
+	switch r := request.(type) {
+	case *accountsv1.SetSpendingControlsRequest:
+		return f.once(call, r.GetRequestId(), r, func() proto.Message {
+			f.daily[r.GetCardId()] = r.GetControls().GetLimits()[0].GetMaxAmount().GetMinorUnits()
+			return &accountsv1.SetSpendingControlsResponse{}
+		})
+	case *transactionsv1.ReverseAuthorizationRequest:
+		return f.once(call, r.GetReversalId(), r, func() proto.Message {
+			return &transactionsv1.ReverseAuthorizationResponse{Decision: f.decide(call, r.GetCardId(), r.GetAmount(), 0)}
+		})
+	case *transactionsv1.GetTransactionRequest:
+		if f.asked[r.GetTransactionId()] == nil {
+			return nil, status.Error(codes.NotFound, r.GetTransactionId())
+		}
+		return &transactionsv1.GetTransactionResponse{Transaction: proto.CloneOf(f.asked[r.GetTransactionId()])}, nil
+	case *adminv1.AdvanceRequest:
+		if !f.clock.IsZero() {
+			return &adminv1.AdvanceResponse{Time: timestamppb.New(f.clock)}, nil
+		}
+	case *adminv1.SetRequest:
+		f.clock = r.GetTime().AsTime()
+		for _, asked := range f.asked {
+			if asked.GetStatus() == transactionsv1.TransactionStatus_TRANSACTION_STATUS_PENDING && !asked.GetExpiresAt().AsTime().After(f.clock) {
+				asked.Status = transactionsv1.TransactionStatus_TRANSACTION_STATUS_EXPIRED
+			}
+		}
+		return &adminv1.SetResponse{Time: r.GetTime()}, nil
+	}
 	return nil, status.Error(codes.Unimplemented, call)
+}
+
+// check declines a purchase beyond the account's limit, or beyond what the card may spend in a day.
+func (f *fakeCardlog) check(r *transactionsv1.AuthorizeRequest, decision *transactionsv1.Decision) {
+	account, card := f.holders[r.GetCardId()], r.GetCardId()
+	asked := &transactionsv1.Transaction{TransactionId: r.GetTransactionId(), Status: transactionsv1.TransactionStatus_TRANSACTION_STATUS_PENDING,
+		ExpiresAt: timestamppb.New(f.clock.AddDate(0, 0, 7)), Decision: decision}
+	f.asked[r.GetTransactionId()] = asked
+	hold := func(kind typev1.CheckKind, reason typev1.DeclineReason, window string, seen, bound int64) {
+		passed := seen <= bound
+		asked.Checks = append(asked.Checks, &transactionsv1.Check{Check: kind, Passed: passed, Window: window, Seen: fmt.Sprint(seen), Bound: fmt.Sprint(bound)})
+		if !passed && decision.GetOutcome() != typev1.Outcome_OUTCOME_DECLINED {
+			decision.Outcome, decision.DeclineReason = typev1.Outcome_OUTCOME_DECLINED, reason
+			asked.Status = transactionsv1.TransactionStatus_TRANSACTION_STATUS_DECLINED
+		}
+	}
+	hold(typev1.CheckKind_CHECK_KIND_CREDIT_LIMIT, typev1.DeclineReason_DECLINE_REASON_INSUFFICIENT_CREDIT, "",
+		f.posted[account]+r.GetAmount().GetMinorUnits(), f.accounts[account].GetCreditLimit().GetMinorUnits())
+	if bound, bounded := f.daily[card]; bounded {
+		hold(typev1.CheckKind_CHECK_KIND_WINDOW_AMOUNT, typev1.DeclineReason_DECLINE_REASON_AMOUNT_LIMIT_EXCEEDED, "DAY", f.spent[card]+r.GetAmount().GetMinorUnits(), bound)
+	}
+	if decision.GetOutcome() != typev1.Outcome_OUTCOME_DECLINED {
+		f.spent[card] += r.GetAmount().GetMinorUnits()
+	}
 }
 
 const submitted = typev1.PaymentStatus_PAYMENT_STATUS_SUBMITTED
