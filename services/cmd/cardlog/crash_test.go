@@ -124,6 +124,12 @@ func TestKilledAtAnyMomentNothingAnsweredIsLostOrDoubled(t *testing.T) {
 		t.Errorf("%d purchases were approved and only %d are held", len(answered), pending)
 	}
 	t.Logf("%d purchases answered over %d kills", len(answered), kills)
+	log, disconnect, err := eventlog.Connect(e.NATS, eventlog.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFeedComplete(t, log, log)
+	disconnect()
 	kill(command)
 	source, err := (&verifyOptions{dir: dir, scratch: t.TempDir()}).open()
 	if err != nil {
