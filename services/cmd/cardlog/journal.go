@@ -14,50 +14,65 @@ import (
 	"github.com/cardlog/cardlog/services/internal/telemetry"
 )
 
+// journalLine is what the journal says of the events of a service.
+type journalLine[E engine.Event] struct {
+	// facts adds what every line has.
+	facts func(attrs []slog.Attr, event E) []slog.Attr
+	// state is what a line of level debug has, too.
+	state func(event E) proto.Message
+}
+
 // journal has a line written for each event of a service; nil where there is no journal. Amounts are in minor units. Free text that a caller gave is left out,
 // for it may name people.
-func journal[E engine.Event](to *telemetry.Journal, line func(event E) (facts []slog.Attr, state proto.Message)) engine.Journal[E] {
+func journal[E engine.Event](to *telemetry.Journal, line journalLine[E]) engine.Journal[E] {
 	if to == nil {
 		return nil
 	}
 	return func(entries []engine.Entry[E]) {
-		to.Add(len(entries), func(ctx context.Context, logger *slog.Logger) {
-			for _, entry := range entries {
-				writeLine(ctx, logger, entry, line)
-			}
-		})
+		to.Add(len(entries), func(ctx context.Context, logger *slog.Logger) { line.write(ctx, logger, entries) })
 	}
 }
 
-func writeLine[E engine.Event](ctx context.Context, logger *slog.Logger, entry engine.Entry[E], line func(E) ([]slog.Attr, proto.Message)) {
-	envelope := entry.Event.GetEnvelope()
-	said := "decided"
-	switch envelope.GetCommandKind() {
-	case eventsv1.CommandKind_COMMAND_KIND_EXPIRE, eventsv1.CommandKind_COMMAND_KIND_END_WITHHOLDING,
-		eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS, eventsv1.CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS:
-		said = "applied"
-	default: // a caller's command
-	}
-	facts, state := line(entry.Event)
-	attrs := make([]slog.Attr, 0, 16)
-	attrs = append(attrs, slog.String("account", envelope.GetAccountId()), slog.String("event", engine.FactName(entry.Event)))
-	attrs = append(attrs, facts...)
-	attrs = append(attrs, slog.Uint64("sequence", entry.Sequence))
-	if entry.Took > 0 {
-		attrs = append(attrs, slog.Duration("took", entry.Took))
-	}
+// attrsBound is how many attributes a line has room for before it must be made larger.
+const attrsBound = 20
+
+func (l journalLine[E]) write(ctx context.Context, logger *slog.Logger, entries []engine.Entry[E]) {
+	attrs := make([]slog.Attr, 0, attrsBound)
+	level := slog.LevelInfo
 	if logger.Enabled(ctx, slog.LevelDebug) {
-		text, _ := protojson.MarshalOptions{UseProtoNames: true}.Marshal(state) // a stored message can be encoded
-		attrs = append(attrs, slog.String("state", string(text)))
-		logger.LogAttrs(ctx, slog.LevelDebug, said, attrs...)
-		return
+		level = slog.LevelDebug
 	}
-	logger.LogAttrs(ctx, slog.LevelInfo, said, attrs...)
+	for _, entry := range entries {
+		envelope := entry.Event.GetEnvelope()
+		said := "decided"
+		switch envelope.GetCommandKind() {
+		case eventsv1.CommandKind_COMMAND_KIND_EXPIRE, eventsv1.CommandKind_COMMAND_KIND_END_WITHHOLDING,
+			eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS, eventsv1.CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS:
+			said = "applied"
+		default: // a caller's command
+		}
+		attrs = append(attrs[:0], slog.String("account", envelope.GetAccountId()), slog.String("event", engine.FactName(entry.Event)))
+		attrs = append(l.facts(attrs, entry.Event), slog.Uint64("sequence", entry.Sequence))
+		if entry.Took > 0 {
+			attrs = append(attrs, slog.Duration("took", entry.Took))
+		}
+		if level == slog.LevelDebug {
+			text, _ := protojson.MarshalOptions{UseProtoNames: true}.Marshal(l.state(entry.Event)) // a stored message can be encoded
+			attrs = append(attrs, slog.String("state", string(text)))
+		}
+		logger.LogAttrs(ctx, level, said, attrs...)
+	}
 }
 
-// ledgerLine is what the journal says of a ledger event.
-func ledgerLine(event *eventsv1.LedgerEvent) ([]slog.Attr, proto.Message) {
-	facts := []slog.Attr{slog.String("service", string(transactionsName))}
+// What the journal says of the events of each service.
+var (
+	ledgerLine  = journalLine[*eventsv1.LedgerEvent]{facts: ledgerFacts, state: ledgerState}
+	paymentLine = journalLine[*eventsv1.PaymentEvent]{facts: paymentFacts, state: paymentState}
+	accountLine = journalLine[*eventsv1.AccountEvent]{facts: accountFacts, state: accountState}
+)
+
+func ledgerFacts(facts []slog.Attr, event *eventsv1.LedgerEvent) []slog.Attr {
+	facts = append(facts, slog.String("service", string(transactionsName)))
 	if transaction := event.GetTransaction(); transaction != nil {
 		facts = append(facts, slog.String("transaction", transaction.GetTransactionId()), slog.Int64("amount", ledgerAmount(event)))
 	}
@@ -71,9 +86,12 @@ func ledgerLine(event *eventsv1.LedgerEvent) ([]slog.Attr, proto.Message) {
 		}
 	}
 	after := event.GetBalances()
-	facts = append(facts, slog.String("currency", after.GetCurrencyCode()), slog.Int64("credit_limit", after.GetCreditLimit()), slog.Int64("posted", after.GetPosted()),
+	return append(facts, slog.String("currency", after.GetCurrencyCode()), slog.Int64("credit_limit", after.GetCreditLimit()), slog.Int64("posted", after.GetPosted()),
 		slog.Int64("pending", after.GetPending()), slog.Int64("withheld", after.GetWithheld()), slog.Int64("available", after.GetAvailable()))
-	return facts, &eventsv1.LedgerEvent{Balances: after, Transaction: event.GetTransaction(), Decision: event.GetDecision()}
+}
+
+func ledgerState(event *eventsv1.LedgerEvent) proto.Message {
+	return &eventsv1.LedgerEvent{Balances: event.GetBalances(), Transaction: event.GetTransaction(), Decision: event.GetDecision()}
 }
 
 // ledgerAmount is the amount that an event is about.
@@ -117,11 +135,10 @@ func ledgerAmount(event *eventsv1.LedgerEvent) int64 {
 	return 0
 }
 
-// paymentLine is what the journal says of a payment event.
-func paymentLine(event *eventsv1.PaymentEvent) ([]slog.Attr, proto.Message) {
+func paymentFacts(facts []slog.Attr, event *eventsv1.PaymentEvent) []slog.Attr {
 	after := event.GetPayment()
-	facts := []slog.Attr{slog.String("service", string(paymentsName)), slog.String("payment", after.GetPaymentId()), slog.Int64("amount", after.GetAmount().GetMinorUnits()),
-		slog.String("currency", after.GetAmount().GetCurrencyCode()), slog.String("status", strings.TrimPrefix(after.GetStatus().String(), "PAYMENT_STATUS_"))}
+	facts = append(facts, slog.String("service", string(paymentsName)), slog.String("payment", after.GetPaymentId()), slog.Int64("amount", after.GetAmount().GetMinorUnits()),
+		slog.String("currency", after.GetAmount().GetCurrencyCode()), slog.String("status", strings.TrimPrefix(after.GetStatus().String(), "PAYMENT_STATUS_")))
 	var why []string
 	for _, reason := range after.GetHoldReasons() {
 		why = append(why, strings.TrimPrefix(reason.String(), "HOLD_REASON_"))
@@ -132,21 +149,27 @@ func paymentLine(event *eventsv1.PaymentEvent) ([]slog.Attr, proto.Message) {
 	if len(why) > 0 {
 		facts = append(facts, slog.String("reason", strings.Join(why, ",")))
 	}
-	facts = append(facts, slog.Int64("withheld", after.GetWithheld()))
-	state := proto.CloneOf(after)
-	state.Reason = ""
-	return facts, &eventsv1.PaymentEvent{Payment: state, Assessment: event.GetAssessment()}
+	return append(facts, slog.Int64("withheld", after.GetWithheld()))
 }
 
-// accountLine is what the journal says of an account event.
-func accountLine(event *eventsv1.AccountEvent) ([]slog.Attr, proto.Message) {
+func paymentState(event *eventsv1.PaymentEvent) proto.Message {
+	state := proto.CloneOf(event.GetPayment())
+	state.Reason = ""
+	return &eventsv1.PaymentEvent{Payment: state, Assessment: event.GetAssessment()}
+}
+
+func accountFacts(facts []slog.Attr, event *eventsv1.AccountEvent) []slog.Attr {
 	after := event.GetAccount()
-	facts := []slog.Attr{slog.String("service", string(accountsName)), slog.String("currency", after.GetCreditLimit().GetCurrencyCode()),
-		slog.Int64("credit_limit", after.GetCreditLimit().GetMinorUnits()), slog.String("account_state", strings.TrimPrefix(after.GetState().String(), "ACCOUNT_STATE_"))}
+	return append(facts, slog.String("service", string(accountsName)), slog.String("currency", after.GetCreditLimit().GetCurrencyCode()),
+		slog.Int64("credit_limit", after.GetCreditLimit().GetMinorUnits()), slog.String("account_state", strings.TrimPrefix(after.GetState().String(), "ACCOUNT_STATE_")))
+}
+
+func accountState(event *eventsv1.AccountEvent) proto.Message {
+	after := event.GetAccount()
 	state := &eventsv1.AccountSnapshot{CreditLimit: after.GetCreditLimit(), State: after.GetState(), RulesProfile: after.GetRulesProfile(),
 		OpenedAt: after.GetOpenedAt(), UpdatedAt: after.GetUpdatedAt(), Controls: after.GetControls()}
 	for _, card := range after.GetCards() {
 		state.Cards = append(state.Cards, &eventsv1.CardSnapshot{CardId: card.GetCardId(), State: card.GetState(), ReplacesCardId: card.GetReplacesCardId(), Controls: card.GetControls()})
 	}
-	return facts, &eventsv1.AccountEvent{Account: state}
+	return &eventsv1.AccountEvent{Account: state}
 }

@@ -3,11 +3,17 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/telemetry"
 )
 
@@ -124,5 +130,21 @@ func TestAtDebugTheWholeStateAfterAnEventIsInTheLog(t *testing.T) {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q is in the log", secret)
 		}
+	}
+}
+
+func BenchmarkJournalLine(b *testing.B) {
+	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	event := &eventsv1.LedgerEvent{
+		Envelope:    &eventsv1.Envelope{AccountId: "acct-1234", CommandKind: eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE},
+		Transaction: &eventsv1.TransactionRecord{TransactionId: "txn-123456"},
+		Decision:    &eventsv1.DecisionRecord{Outcome: typev1.Outcome_OUTCOME_DECLINED, DeclineReason: typev1.DeclineReason_DECLINE_REASON_INSUFFICIENT_CREDIT},
+		Balances:    &eventsv1.LedgerBalances{CurrencyCode: "GBP", CreditLimit: 100_000, Posted: 30_000, Pending: 4_500, Available: 65_500},
+		Fact:        &eventsv1.LedgerEvent_AuthorizationDeclined{AuthorizationDeclined: &eventsv1.AuthorizationDeclined{Request: &eventsv1.AuthorizationRequest{Amount: 4_500}}},
+	}
+	entries := []engine.Entry[*eventsv1.LedgerEvent]{{Event: event, Sequence: 12345, Took: 3 * time.Millisecond}}
+	b.ReportAllocs()
+	for b.Loop() {
+		ledgerLine.write(b.Context(), logger, entries)
 	}
 }
