@@ -65,7 +65,7 @@ func (e *Engine[S, C, E, V]) rebuild(ctx context.Context, r rebuilding[S, C, E, 
 	}
 	if err := e.foldThrough(ctx, r.fold, e.fold.last.Sequence); err != nil {
 		r.done <- err
-		return nil
+		return nil //nolint:nilerr // who asked is told, and the old state goes on
 	}
 	for _, old := range e.fold.accounts {
 		e.deferred = append(e.deferred, old.parked...)

@@ -265,7 +265,7 @@ func (l *Log) FollowFiltered(ctx context.Context, stream string, from Start, fil
 		if err != nil {
 			return fmt.Errorf("%w: follow %s: %w", ErrUnreachable, stream, err)
 		}
-		if err := each(Message{Subject: message.Subject(), Sequence: told.Sequence.Stream, Header: Header(message.Headers()), Data: message.Data()}); err != nil {
+		if err := each(Message{Subject: message.Subject(), Sequence: told.Sequence.Stream, Header: message.Headers(), Data: message.Data()}); err != nil {
 			return err
 		}
 	}
