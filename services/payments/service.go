@@ -130,9 +130,6 @@ func (s *Service) serving() error {
 // Ready is closed when the service has recovered and knows what is owed.
 func (s *Service) Ready() <-chan struct{} { return s.ready }
 
-// now is the time by the clock.
-func (s *Service) now() time.Time { return s.options.Clock().UTC().Truncate(time.Microsecond) }
-
 // Upstream is PAYMENTS, for whoever follows it in this process. Its newest events are movements: the others move nothing.
 func (s *Service) Upstream() follower.Upstream {
 	return follower.Local(s.engine.Stream(), s.engine.Ready(), func(accountID string) uint64 {

@@ -10,7 +10,6 @@ import (
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
-	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
 
 // becomes waits until an account's balances are these, in pence: posted, pending, available.
@@ -42,8 +41,7 @@ func (b *bank) paysOff(account string, pence int64) {
 
 func TestWhatHappensWhileTransactionsIsDownIsAppliedWhenItReturns(t *testing.T) {
 	t.Parallel()
-	url := startOutsideNATS(t)
-	town, b := startTown(t, url, serviceNames, "--shards", "2")
+	town, b := startTown(t, startOutsideNATS(t), serviceNames, "--shards", "2")
 	b.openOwing("alice", "")
 	b.becomes("alice", 30_000, 0, 70_000)
 	b.paysOff("alice", 1_000)
@@ -64,20 +62,13 @@ func TestWhatHappensWhileTransactionsIsDownIsAppliedWhenItReturns(t *testing.T) 
 	town.start(transactionsName)
 	b.becomes("alice", 9_000, 0, 41_000)
 	b.wantAnswer("alice", "lunch", 100, "DECLINED 62 CARD_PAUSED")
-	log, disconnect, err := eventlog.Connect(url, eventlog.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer disconnect()
-	wantSound(t, &logSource{log: log})
-	wantFeedComplete(t, log, log)
+	town.audit()
 }
 
 // Each service is started before those whose events it follows.
 func TestServicesCanBeStartedBeforeWhatTheyFollow(t *testing.T) {
 	t.Parallel()
-	url := startOutsideNATS(t)
-	town, b := startTown(t, url, []serviceName{feedName, transactionsName, paymentsName})
+	town, b := startTown(t, startOutsideNATS(t), []serviceName{feedName, transactionsName, paymentsName})
 	_, err := b.pay(t.Context(), "alice", "early", 100)
 	wantError(t, err, codes.NotFound, "ACCOUNT_NOT_FOUND")
 	town.start(accountsName)
@@ -85,29 +76,18 @@ func TestServicesCanBeStartedBeforeWhatTheyFollow(t *testing.T) {
 	b.becomes("alice", 30_000, 0, 70_000)
 	b.paysOff("alice", 30_000)
 	b.becomes("alice", 0, 0, 100_000)
-	log, disconnect, err := eventlog.Connect(url, eventlog.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer disconnect()
-	wantFeedComplete(t, log, log)
+	town.audit()
 }
 
 // A payment is taken before there ever was a ledger, under a profile that takes it whatever is owed.
 func TestPaymentsDoNotWaitForTheLedger(t *testing.T) {
 	t.Parallel()
-	url := startOutsideNATS(t)
-	town, b := startTown(t, url, []serviceName{paymentsName, accountsName})
+	town, b := startTown(t, startOutsideNATS(t), []serviceName{paymentsName, accountsName})
 	holder := &accountsv1.Holder{FullName: "Alice", Address: &accountsv1.Address{CountryCode: "GB"}}
 	must(b.OpenAccount(t.Context(), &accountsv1.OpenAccountRequest{AccountId: "alice", Holder: holder, CreditLimit: pounds(10_000), RulesProfile: "replay"}))(t)
 	b.wantPayment(must(b.pay(t.Context(), "alice", "in-advance", 5_000))(t), "SUBMITTED")
 	town.start(feedName)
 	town.start(transactionsName)
 	b.becomes("alice", -5_000, 0, 15_000)
-	log, disconnect, err := eventlog.Connect(url, eventlog.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer disconnect()
-	wantFeedComplete(t, log, log)
+	town.audit()
 }

@@ -41,6 +41,7 @@ func (l *line) NewStream(ctx context.Context, description *grpc.StreamDesc, meth
 // town is services that run each in a process of its own, over one NATS.
 type town struct {
 	t         *testing.T
+	url       string // of NATS
 	flags     []string
 	processes map[serviceName]*exec.Cmd
 	endpoints map[serviceName]endpoints
@@ -50,7 +51,7 @@ type town struct {
 // startTown starts the services in an order, and a bank that reaches them wherever they are.
 func startTown(t *testing.T, url string, order []serviceName, flags ...string) (*town, *bank) {
 	t.Helper()
-	town := &town{t: t, flags: append([]string{"--nats", url, "--dir", t.TempDir()}, flags...),
+	town := &town{t: t, url: url, flags: append([]string{"--nats", url, "--dir", t.TempDir()}, flags...),
 		processes: map[serviceName]*exec.Cmd{}, endpoints: map[serviceName]endpoints{}, lines: map[serviceName]*line{}}
 	for _, service := range serviceNames {
 		town.lines[service] = &line{}
@@ -79,6 +80,18 @@ func (w *town) start(service serviceName) {
 // stop ends a service with kill -9.
 func (w *town) stop(service serviceName) { kill(w.processes[service]) }
 
+// audit verifies the logs, and that the feed has all of them.
+func (w *town) audit() *feedAudit {
+	w.t.Helper()
+	log, disconnect, err := eventlog.Connect(w.url, eventlog.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer disconnect()
+	wantSound(w.t, &logSource{log: log})
+	return wantFeedComplete(w.t, log, log)
+}
+
 // untilDecided repeats a call with the same ids until it is answered, as a client does whose server may die.
 func untilDecided[Q, A any](ctx context.Context, call func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (A, error) {
 	for {
@@ -101,10 +114,9 @@ func TestWhoeverIsKilledTheBooksAgree(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	chance := rand.New(rand.NewPCG(seed, 0))
-	url := startOutsideNATS(t)
 	order := slices.Clone(serviceNames)
 	chance.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	town, b := startTown(t, url, order, "--shards", "2", "--rules", withRules(t, "version: chaos\nprofiles: {default: {payments: {review_daily_count: 0, review_daily_amount: 0}}}\n"))
+	town, b := startTown(t, startOutsideNATS(t), order, "--shards", "2", "--rules", withRules(t, "version: chaos\nprofiles: {default: {payments: {review_daily_count: 0, review_daily_amount: 0}}}\n"))
 	customers := make([]*customer, accounts)
 	for i := range customers {
 		customers[i] = &customer{bank: b, account: fmt.Sprint("customer-", i), chance: rand.New(rand.NewPCG(seed, uint64(i+1)))}
@@ -132,16 +144,10 @@ func TestWhoeverIsKilledTheBooksAgree(t *testing.T) {
 		}
 	}
 
-	log, disconnect, err := eventlog.Connect(url, eventlog.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(disconnect)
 	for _, c := range customers {
 		c.check()
 	}
-	wantSound(t, &logSource{log: log})
-	audit := wantFeedComplete(t, log, log)
+	audit := town.audit()
 	for _, c := range customers {
 		if got := audit.posted[c.account]; got != c.posted {
 			t.Errorf("%s: by the feed %d is posted, by the answers %d", c.account, got, c.posted)

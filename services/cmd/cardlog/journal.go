@@ -44,13 +44,6 @@ func (l journalLine[E]) write(ctx context.Context, logger *slog.Logger, entries 
 	}
 	for _, entry := range entries {
 		envelope := entry.Event.GetEnvelope()
-		said := "decided"
-		switch envelope.GetCommandKind() {
-		case eventsv1.CommandKind_COMMAND_KIND_EXPIRE, eventsv1.CommandKind_COMMAND_KIND_END_WITHHOLDING,
-			eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS, eventsv1.CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS:
-			said = "applied"
-		default: // a caller's command
-		}
 		attrs = append(attrs[:0], slog.String("account", envelope.GetAccountId()), slog.String("event", engine.FactName(entry.Event)))
 		attrs = append(l.facts(attrs, entry.Event), slog.Uint64("sequence", entry.Sequence))
 		if entry.Took > 0 {
@@ -60,7 +53,13 @@ func (l journalLine[E]) write(ctx context.Context, logger *slog.Logger, entries 
 			text, _ := protojson.MarshalOptions{UseProtoNames: true}.Marshal(l.state(entry.Event)) // a stored message can be encoded
 			attrs = append(attrs, slog.String("state", string(text)))
 		}
-		logger.LogAttrs(ctx, level, said, attrs...)
+		switch envelope.GetCommandKind() {
+		case eventsv1.CommandKind_COMMAND_KIND_EXPIRE, eventsv1.CommandKind_COMMAND_KIND_END_WITHHOLDING,
+			eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS, eventsv1.CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS:
+			logger.LogAttrs(ctx, level, "applied", attrs...)
+		default: // a caller's command
+			logger.LogAttrs(ctx, level, "decided", attrs...)
+		}
 	}
 }
 

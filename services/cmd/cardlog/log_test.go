@@ -134,7 +134,7 @@ func TestAtDebugTheWholeStateAfterAnEventIsInTheLog(t *testing.T) {
 }
 
 func BenchmarkJournalLine(b *testing.B) {
-	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	logger := slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // the encoding is what is measured
 	event := &eventsv1.LedgerEvent{
 		Envelope:    &eventsv1.Envelope{AccountId: "acct-1234", CommandKind: eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE},
 		Transaction: &eventsv1.TransactionRecord{TransactionId: "txn-123456"},

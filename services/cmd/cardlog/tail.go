@@ -92,7 +92,7 @@ func (o *tailOptions) run(ctx context.Context, out io.Writer) error {
 			return write(out, m)
 		})
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end was asked for, and is no failure
+			return nil // the end was asked for
 		}
 		if !errors.Is(err, eventlog.ErrNotFound) {
 			return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,23 +17,9 @@ import (
 )
 
 // screen is what a command that goes on has printed so far.
-type screen struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+type screen struct{ lockedBuffer }
 
-// Write prints.
-func (s *screen) Write(text []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(text)
-}
-
-func (s *screen) lines() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Split(strings.TrimSuffix(s.text.String(), "\n"), "\n")
-}
+func (s *screen) lines() []string { return strings.Split(strings.TrimSuffix(s.String(), "\n"), "\n") }
 
 // watchTail runs cardlog tail until the test ends.
 func watchTail(t *testing.T, url string, flags ...string) *screen {

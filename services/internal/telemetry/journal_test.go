@@ -53,7 +53,9 @@ func journalOn(t *testing.T, to *paper) *Journal {
 }
 
 func line(number int) func(context.Context, *slog.Logger) {
-	return func(ctx context.Context, to *slog.Logger) { to.InfoContext(ctx, "happened", slog.Int("number", number)) }
+	return func(ctx context.Context, to *slog.Logger) {
+		to.InfoContext(ctx, "happened", slog.Int("number", number))
+	}
 }
 
 func TestTheJournalWritesEverythingInOrder(t *testing.T) {

@@ -215,10 +215,10 @@ func (b *book) checkReplay() {
 // dump writes all that an account knows.
 func dump(a *Account) string {
 	var said strings.Builder
-	said.WriteString(fmt.Sprintln(a.id, a.sequence, a.movement, a.decidedAt.UnixMicro(), len(a.payments), a.paid, a.sources, a.lastReturn.UnixMicro(), a.answered))
+	fmt.Fprintln(&said, a.id, a.sequence, a.movement, a.decidedAt.UnixMicro(), len(a.payments), a.paid, a.sources, a.lastReturn.UnixMicro(), a.answered)
 	for _, p := range a.order {
 		encoded, _ := proto.MarshalOptions{Deterministic: true}.Marshal(p.Snapshot)
-		said.WriteString(fmt.Sprintln(p.First, p.Last, a.payments[p.Snapshot.GetPaymentId()] == p, hex.EncodeToString(encoded)))
+		fmt.Fprintln(&said, p.First, p.Last, a.payments[p.Snapshot.GetPaymentId()] == p, hex.EncodeToString(encoded))
 	}
 	return said.String()
 }
