@@ -10,7 +10,13 @@ import (
 // rebuilding is a state that was made from the log beside the engine, on its way to take the old one's place.
 type rebuilding[S any, C Command, E Event, V any] struct {
 	fold *Fold[S, C, E, V]
-	done chan error
+	done chan rebuilt
+}
+
+// rebuilt is how a rebuilding ended, and how many events the new state was made of.
+type rebuilt struct {
+	events uint64
+	err    error
 }
 
 // Rebuild throws the state in memory away and makes it again from the log, while commands go on; they wait only for the last few events.
@@ -20,7 +26,7 @@ func (e *Engine[S, C, E, V]) Rebuild(ctx context.Context) (events uint64, err er
 		return 0, e.health.refusal()
 	}
 	through, _ := e.stream.Durable()
-	r := rebuilding[S, C, E, V]{fold: NewFold(e.options.Domain()), done: make(chan error, 1)}
+	r := rebuilding[S, C, E, V]{fold: NewFold(e.options.Domain()), done: make(chan rebuilt, 1)}
 	if err := e.foldThrough(ctx, r.fold, through); err != nil {
 		return 0, err
 	}
@@ -32,11 +38,11 @@ func (e *Engine[S, C, E, V]) Rebuild(ctx context.Context) (events uint64, err er
 		return 0, ctx.Err()
 	}
 	select {
-	case err = <-r.done:
+	case end := <-r.done:
+		return end.events, end.err
 	case <-e.ended:
 		return 0, errStopped
 	}
-	return r.fold.last.Sequence, err
 }
 
 // foldThrough takes the events of the log up to a sequence into a fold that has those before.
@@ -58,13 +64,13 @@ func (e *Engine[S, C, E, V]) rebuild(ctx context.Context, r rebuilding[S, C, E, 
 			e.send(ctx)
 		}
 		if a := <-e.appended; a.err != nil {
-			r.done <- errSteppedOut.Because(a.err)
+			r.done <- rebuilt{err: errSteppedOut.Because(a.err)}
 			return e.giveUpRound(a.err)
 		}
 		e.settle()
 	}
 	if err := e.foldThrough(ctx, r.fold, e.fold.last.Sequence); err != nil {
-		r.done <- err
+		r.done <- rebuilt{err: err}
 		return nil //nolint:nilerr // who asked is told, and the old state goes on
 	}
 	for _, old := range e.fold.accounts {
@@ -73,6 +79,6 @@ func (e *Engine[S, C, E, V]) rebuild(ctx context.Context, r rebuilding[S, C, E, 
 	e.epoch++ // what is being recalled is recalled for the old state
 	e.fold = r.fold
 	e.showAll()
-	r.done <- nil
+	r.done <- rebuilt{events: e.fold.last.Sequence}
 	return nil
 }
