@@ -137,7 +137,7 @@ func TestTailPrintsCloudEventsAsJSON(t *testing.T) {
 	}
 }
 
-func TestTailWaitsForTheFeedAndGoesOnWhenItIsMadeAnew(t *testing.T) {
+func TestTailWaitsForTheFeed(t *testing.T) {
 	t.Parallel()
 	url := startOutsideNATS(t)
 	shown := watchTail(t, url, "--service", "accounts", "--event", "opened")
