@@ -189,7 +189,12 @@ type Envelope struct {
 	// Digest of the command's content: the same id with another digest is refused.
 	CommandDigest []byte `protobuf:"bytes,6,opt,name=command_digest,json=commandDigest,proto3" json:"command_digest,omitempty"`
 	// Who sent the command, for commands from people and back offices.
-	Actor         string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
+	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Digest of what tells the network's message from all others; absent where there was none, or none that can be told from others.
+	// The same message under another id gets the same answer.
+	MessageKey []byte `protobuf:"bytes,8,opt,name=message_key,json=messageKey,proto3" json:"message_key,omitempty"`
+	// Digest of what the message asks, without the ids that its sender gave it: the same message with another digest is refused.
+	MessageDigest []byte `protobuf:"bytes,9,opt,name=message_digest,json=messageDigest,proto3" json:"message_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -273,11 +278,25 @@ func (x *Envelope) GetActor() string {
 	return ""
 }
 
+func (x *Envelope) GetMessageKey() []byte {
+	if x != nil {
+		return x.MessageKey
+	}
+	return nil
+}
+
+func (x *Envelope) GetMessageDigest() []byte {
+	if x != nil {
+		return x.MessageDigest
+	}
+	return nil
+}
+
 var File_cardlog_events_v1_envelope_proto protoreflect.FileDescriptor
 
 const file_cardlog_events_v1_envelope_proto_rawDesc = "" +
 	"\n" +
-	" cardlog/events/v1/envelope.proto\x12\x11cardlog.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x02\n" +
+	" cardlog/events/v1/envelope.proto\x12\x11cardlog.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x02\n" +
 	"\bEnvelope\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tR\taccountId\x12+\n" +
@@ -288,7 +307,10 @@ const file_cardlog_events_v1_envelope_proto_rawDesc = "" +
 	"\n" +
 	"command_id\x18\x05 \x01(\tR\tcommandId\x12%\n" +
 	"\x0ecommand_digest\x18\x06 \x01(\fR\rcommandDigest\x12\x14\n" +
-	"\x05actor\x18\a \x01(\tR\x05actor*\x96\a\n" +
+	"\x05actor\x18\a \x01(\tR\x05actor\x12\x1f\n" +
+	"\vmessage_key\x18\b \x01(\fR\n" +
+	"messageKey\x12%\n" +
+	"\x0emessage_digest\x18\t \x01(\fR\rmessageDigest*\x96\a\n" +
 	"\vCommandKind\x12\x1c\n" +
 	"\x18COMMAND_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16COMMAND_KIND_AUTHORIZE\x10\x01\x12&\n" +

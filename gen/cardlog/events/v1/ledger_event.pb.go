@@ -35,6 +35,8 @@ type LedgerEvent struct {
 	Transaction *TransactionRecord `protobuf:"bytes,3,opt,name=transaction,proto3" json:"transaction,omitempty"`
 	// The answer that was given, for commands that have one.
 	Decision *DecisionRecord `protobuf:"bytes,4,opt,name=decision,proto3" json:"decision,omitempty"`
+	// What it changes of what was spent, for spending controls. It counts to the time when the transaction began.
+	Spending []*SpendingChange `protobuf:"bytes,5,rep,name=spending,proto3" json:"spending,omitempty"`
 	// SHA-256 over the previous event's chain hash and the bytes of this event before this field, which is written last.
 	ChainHash []byte `protobuf:"bytes,15,opt,name=chain_hash,json=chainHash,proto3" json:"chain_hash,omitempty"`
 	// What happened.
@@ -121,6 +123,13 @@ func (x *LedgerEvent) GetTransaction() *TransactionRecord {
 func (x *LedgerEvent) GetDecision() *DecisionRecord {
 	if x != nil {
 		return x.Decision
+	}
+	return nil
+}
+
+func (x *LedgerEvent) GetSpending() []*SpendingChange {
+	if x != nil {
+		return x.Spending
 	}
 	return nil
 }
@@ -570,6 +579,70 @@ func (x *LedgerBalances) GetAvailable() int64 {
 	return 0
 }
 
+// SpendingChange is what an event changes of what was spent with a card.
+type SpendingChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By how much more was spent; below zero: less.
+	Amount int64 `protobuf:"varint,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// How many more purchases were made: 1, 0 or -1.
+	Count int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// It was spent with no card, and not with the transaction's.
+	WithoutCard   bool `protobuf:"varint,3,opt,name=without_card,json=withoutCard,proto3" json:"without_card,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpendingChange) Reset() {
+	*x = SpendingChange{}
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpendingChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpendingChange) ProtoMessage() {}
+
+func (x *SpendingChange) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpendingChange.ProtoReflect.Descriptor instead.
+func (*SpendingChange) Descriptor() ([]byte, []int) {
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SpendingChange) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *SpendingChange) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *SpendingChange) GetWithoutCard() bool {
+	if x != nil {
+		return x.WithoutCard
+	}
+	return false
+}
+
 // TransactionRecord is the full state of one transaction: a purchase, a refund without one, or a payment.
 type TransactionRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -595,9 +668,9 @@ type TransactionRecord struct {
 	Cleared int64 `protobuf:"varint,10,opt,name=cleared,proto3" json:"cleared,omitempty"`
 	// Sum of refunds, less those that were taken back.
 	Refunded int64 `protobuf:"varint,11,opt,name=refunded,proto3" json:"refunded,omitempty"`
-	// Sum of what reversals released.
+	// Sum of what reversals released since the last advice.
 	Reversed int64 `protobuf:"varint,12,opt,name=reversed,proto3" json:"reversed,omitempty"`
-	// Sum of what expiries released.
+	// Sum of what expiries released and did not count again since.
 	Expired int64 `protobuf:"varint,13,opt,name=expired,proto3" json:"expired,omitempty"`
 	// When the hold, or the withholding of a payment, comes due; absent when there never was one.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
@@ -626,14 +699,18 @@ type TransactionRecord struct {
 	// Sum of the dispute credits, less those that were taken back.
 	Disputed int64 `protobuf:"varint,26,opt,name=disputed,proto3" json:"disputed,omitempty"`
 	// A completion advice was received.
-	Completed     bool `protobuf:"varint,27,opt,name=completed,proto3" json:"completed,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Completed bool `protobuf:"varint,27,opt,name=completed,proto3" json:"completed,omitempty"`
+	// The authorization is that of a merchant credit, and not of a purchase.
+	MerchantCredit bool `protobuf:"varint,28,opt,name=merchant_credit,json=merchantCredit,proto3" json:"merchant_credit,omitempty"`
+	// A reversal released all that was held, and nothing is held since.
+	ReversedInFull bool `protobuf:"varint,29,opt,name=reversed_in_full,json=reversedInFull,proto3" json:"reversed_in_full,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *TransactionRecord) Reset() {
 	*x = TransactionRecord{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[2]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +722,7 @@ func (x *TransactionRecord) String() string {
 func (*TransactionRecord) ProtoMessage() {}
 
 func (x *TransactionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[2]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +735,7 @@ func (x *TransactionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactionRecord.ProtoReflect.Descriptor instead.
 func (*TransactionRecord) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{2}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *TransactionRecord) GetTransactionId() string {
@@ -850,6 +927,20 @@ func (x *TransactionRecord) GetCompleted() bool {
 	return false
 }
 
+func (x *TransactionRecord) GetMerchantCredit() bool {
+	if x != nil {
+		return x.MerchantCredit
+	}
+	return false
+}
+
+func (x *TransactionRecord) GetReversedInFull() bool {
+	if x != nil {
+		return x.ReversedInFull
+	}
+	return false
+}
+
 // DecisionRecord is the answer to a command, and for a request how it came about: a reader can run it again.
 type DecisionRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -895,7 +986,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[3]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +998,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[3]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1011,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{3}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DecisionRecord) GetOutcome() v1.Outcome {
@@ -1078,7 +1169,7 @@ type CheckRecord struct {
 
 func (x *CheckRecord) Reset() {
 	*x = CheckRecord{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[4]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1090,7 +1181,7 @@ func (x *CheckRecord) String() string {
 func (*CheckRecord) ProtoMessage() {}
 
 func (x *CheckRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[4]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1194,7 @@ func (x *CheckRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRecord.ProtoReflect.Descriptor instead.
 func (*CheckRecord) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{4}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CheckRecord) GetKind() v1.CheckKind {
@@ -1197,7 +1288,7 @@ type LedgerOpened struct {
 
 func (x *LedgerOpened) Reset() {
 	*x = LedgerOpened{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[5]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1300,7 @@ func (x *LedgerOpened) String() string {
 func (*LedgerOpened) ProtoMessage() {}
 
 func (x *LedgerOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[5]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1313,7 @@ func (x *LedgerOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerOpened.ProtoReflect.Descriptor instead.
 func (*LedgerOpened) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{5}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LedgerOpened) GetAccountsSequence() uint64 {
@@ -1282,7 +1373,7 @@ type LimitChanged struct {
 
 func (x *LimitChanged) Reset() {
 	*x = LimitChanged{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[6]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1385,7 @@ func (x *LimitChanged) String() string {
 func (*LimitChanged) ProtoMessage() {}
 
 func (x *LimitChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[6]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1398,7 @@ func (x *LimitChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitChanged.ProtoReflect.Descriptor instead.
 func (*LimitChanged) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{6}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LimitChanged) GetAccountsSequence() uint64 {
@@ -1348,7 +1439,7 @@ type AccountChanged struct {
 
 func (x *AccountChanged) Reset() {
 	*x = AccountChanged{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[7]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1451,7 @@ func (x *AccountChanged) String() string {
 func (*AccountChanged) ProtoMessage() {}
 
 func (x *AccountChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[7]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1464,7 @@ func (x *AccountChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountChanged.ProtoReflect.Descriptor instead.
 func (*AccountChanged) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{7}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AccountChanged) GetAccountsSequence() uint64 {
@@ -1417,7 +1508,7 @@ type CardChanged struct {
 
 func (x *CardChanged) Reset() {
 	*x = CardChanged{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[8]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1520,7 @@ func (x *CardChanged) String() string {
 func (*CardChanged) ProtoMessage() {}
 
 func (x *CardChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[8]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1533,7 @@ func (x *CardChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CardChanged.ProtoReflect.Descriptor instead.
 func (*CardChanged) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{8}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CardChanged) GetAccountsSequence() uint64 {
@@ -1480,7 +1571,7 @@ type LedgerCard struct {
 
 func (x *LedgerCard) Reset() {
 	*x = LedgerCard{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[9]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1583,7 @@ func (x *LedgerCard) String() string {
 func (*LedgerCard) ProtoMessage() {}
 
 func (x *LedgerCard) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[9]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1596,7 @@ func (x *LedgerCard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerCard.ProtoReflect.Descriptor instead.
 func (*LedgerCard) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{9}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LedgerCard) GetCardId() string {
@@ -1573,7 +1664,7 @@ type AuthorizationRequest struct {
 
 func (x *AuthorizationRequest) Reset() {
 	*x = AuthorizationRequest{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[10]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1676,7 @@ func (x *AuthorizationRequest) String() string {
 func (*AuthorizationRequest) ProtoMessage() {}
 
 func (x *AuthorizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[10]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1689,7 @@ func (x *AuthorizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationRequest.ProtoReflect.Descriptor instead.
 func (*AuthorizationRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{10}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AuthorizationRequest) GetAmount() int64 {
@@ -1654,14 +1745,16 @@ func (x *AuthorizationRequest) GetRefund() bool {
 type AuthorizationApproved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What was asked.
-	Request       *AuthorizationRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	Request *AuthorizationRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// What was held before it: an advice can come before its authorization.
+	AlreadyHeld   int64 `protobuf:"varint,2,opt,name=already_held,json=alreadyHeld,proto3" json:"already_held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuthorizationApproved) Reset() {
 	*x = AuthorizationApproved{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[11]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1766,7 @@ func (x *AuthorizationApproved) String() string {
 func (*AuthorizationApproved) ProtoMessage() {}
 
 func (x *AuthorizationApproved) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[11]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1779,7 @@ func (x *AuthorizationApproved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationApproved.ProtoReflect.Descriptor instead.
 func (*AuthorizationApproved) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{11}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AuthorizationApproved) GetRequest() *AuthorizationRequest {
@@ -1694,6 +1787,13 @@ func (x *AuthorizationApproved) GetRequest() *AuthorizationRequest {
 		return x.Request
 	}
 	return nil
+}
+
+func (x *AuthorizationApproved) GetAlreadyHeld() int64 {
+	if x != nil {
+		return x.AlreadyHeld
+	}
+	return 0
 }
 
 // AuthorizationDeclined says that a purchase was declined; the reason is in the decision.
@@ -1707,7 +1807,7 @@ type AuthorizationDeclined struct {
 
 func (x *AuthorizationDeclined) Reset() {
 	*x = AuthorizationDeclined{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[12]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1819,7 @@ func (x *AuthorizationDeclined) String() string {
 func (*AuthorizationDeclined) ProtoMessage() {}
 
 func (x *AuthorizationDeclined) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[12]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1832,7 @@ func (x *AuthorizationDeclined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationDeclined.ProtoReflect.Descriptor instead.
 func (*AuthorizationDeclined) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{12}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AuthorizationDeclined) GetRequest() *AuthorizationRequest {
@@ -1757,7 +1857,7 @@ type AuthorizationReversed struct {
 
 func (x *AuthorizationReversed) Reset() {
 	*x = AuthorizationReversed{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[13]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1869,7 @@ func (x *AuthorizationReversed) String() string {
 func (*AuthorizationReversed) ProtoMessage() {}
 
 func (x *AuthorizationReversed) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[13]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1882,7 @@ func (x *AuthorizationReversed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationReversed.ProtoReflect.Descriptor instead.
 func (*AuthorizationReversed) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{13}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AuthorizationReversed) GetRequestedAmount() int64 {
@@ -1819,7 +1919,7 @@ type AuthorizationExpired struct {
 
 func (x *AuthorizationExpired) Reset() {
 	*x = AuthorizationExpired{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[14]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1931,7 @@ func (x *AuthorizationExpired) String() string {
 func (*AuthorizationExpired) ProtoMessage() {}
 
 func (x *AuthorizationExpired) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[14]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1944,7 @@ func (x *AuthorizationExpired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationExpired.ProtoReflect.Descriptor instead.
 func (*AuthorizationExpired) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{14}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AuthorizationExpired) GetReleasedAmount() int64 {
@@ -1878,7 +1978,7 @@ type PresentmentPosted struct {
 
 func (x *PresentmentPosted) Reset() {
 	*x = PresentmentPosted{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[15]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +1990,7 @@ func (x *PresentmentPosted) String() string {
 func (*PresentmentPosted) ProtoMessage() {}
 
 func (x *PresentmentPosted) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[15]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2003,7 @@ func (x *PresentmentPosted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentmentPosted.ProtoReflect.Descriptor instead.
 func (*PresentmentPosted) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{15}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PresentmentPosted) GetAmount() int64 {
@@ -1945,7 +2045,7 @@ type RefundPosted struct {
 
 func (x *RefundPosted) Reset() {
 	*x = RefundPosted{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[16]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1957,7 +2057,7 @@ func (x *RefundPosted) String() string {
 func (*RefundPosted) ProtoMessage() {}
 
 func (x *RefundPosted) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[16]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1970,7 +2070,7 @@ func (x *RefundPosted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundPosted.ProtoReflect.Descriptor instead.
 func (*RefundPosted) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{16}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RefundPosted) GetAmount() int64 {
@@ -1991,7 +2091,7 @@ type CommandRejected struct {
 
 func (x *CommandRejected) Reset() {
 	*x = CommandRejected{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[17]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2103,7 @@ func (x *CommandRejected) String() string {
 func (*CommandRejected) ProtoMessage() {}
 
 func (x *CommandRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[17]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2116,7 @@ func (x *CommandRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandRejected.ProtoReflect.Descriptor instead.
 func (*CommandRejected) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{17}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CommandRejected) GetRequestedAmount() int64 {
@@ -2041,7 +2141,7 @@ type PaymentPosted struct {
 
 func (x *PaymentPosted) Reset() {
 	*x = PaymentPosted{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[18]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2153,7 @@ func (x *PaymentPosted) String() string {
 func (*PaymentPosted) ProtoMessage() {}
 
 func (x *PaymentPosted) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[18]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2166,7 @@ func (x *PaymentPosted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentPosted.ProtoReflect.Descriptor instead.
 func (*PaymentPosted) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{18}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PaymentPosted) GetPaymentsSequence() uint64 {
@@ -2107,7 +2207,7 @@ type PaymentReturnPosted struct {
 
 func (x *PaymentReturnPosted) Reset() {
 	*x = PaymentReturnPosted{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[19]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2219,7 @@ func (x *PaymentReturnPosted) String() string {
 func (*PaymentReturnPosted) ProtoMessage() {}
 
 func (x *PaymentReturnPosted) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[19]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2232,7 @@ func (x *PaymentReturnPosted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentReturnPosted.ProtoReflect.Descriptor instead.
 func (*PaymentReturnPosted) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{19}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PaymentReturnPosted) GetPaymentsSequence() uint64 {
@@ -2176,7 +2276,7 @@ type WithholdingEnded struct {
 
 func (x *WithholdingEnded) Reset() {
 	*x = WithholdingEnded{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[20]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2288,7 @@ func (x *WithholdingEnded) String() string {
 func (*WithholdingEnded) ProtoMessage() {}
 
 func (x *WithholdingEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[20]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2301,7 @@ func (x *WithholdingEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithholdingEnded.ProtoReflect.Descriptor instead.
 func (*WithholdingEnded) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{20}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WithholdingEnded) GetPaymentsSequence() uint64 {
@@ -2233,7 +2333,7 @@ type IncrementRequest struct {
 
 func (x *IncrementRequest) Reset() {
 	*x = IncrementRequest{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[21]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +2345,7 @@ func (x *IncrementRequest) String() string {
 func (*IncrementRequest) ProtoMessage() {}
 
 func (x *IncrementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[21]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +2358,7 @@ func (x *IncrementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncrementRequest.ProtoReflect.Descriptor instead.
 func (*IncrementRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{21}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *IncrementRequest) GetAmount() int64 {
@@ -2297,7 +2397,7 @@ type AuthorizationIncremented struct {
 
 func (x *AuthorizationIncremented) Reset() {
 	*x = AuthorizationIncremented{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[22]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2309,7 +2409,7 @@ func (x *AuthorizationIncremented) String() string {
 func (*AuthorizationIncremented) ProtoMessage() {}
 
 func (x *AuthorizationIncremented) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[22]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2322,7 +2422,7 @@ func (x *AuthorizationIncremented) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationIncremented.ProtoReflect.Descriptor instead.
 func (*AuthorizationIncremented) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{22}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AuthorizationIncremented) GetRequest() *IncrementRequest {
@@ -2357,7 +2457,7 @@ type IncrementDeclined struct {
 
 func (x *IncrementDeclined) Reset() {
 	*x = IncrementDeclined{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[23]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2469,7 @@ func (x *IncrementDeclined) String() string {
 func (*IncrementDeclined) ProtoMessage() {}
 
 func (x *IncrementDeclined) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[23]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2482,7 @@ func (x *IncrementDeclined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncrementDeclined.ProtoReflect.Descriptor instead.
 func (*IncrementDeclined) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{23}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *IncrementDeclined) GetRequest() *IncrementRequest {
@@ -2409,7 +2509,7 @@ type AuthorizationAdvised struct {
 
 func (x *AuthorizationAdvised) Reset() {
 	*x = AuthorizationAdvised{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[24]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2521,7 @@ func (x *AuthorizationAdvised) String() string {
 func (*AuthorizationAdvised) ProtoMessage() {}
 
 func (x *AuthorizationAdvised) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[24]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2534,7 @@ func (x *AuthorizationAdvised) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationAdvised.ProtoReflect.Descriptor instead.
 func (*AuthorizationAdvised) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{24}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AuthorizationAdvised) GetKind() v1.AdviceKind {
@@ -2480,7 +2580,7 @@ type PresentmentReversed struct {
 
 func (x *PresentmentReversed) Reset() {
 	*x = PresentmentReversed{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[25]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +2592,7 @@ func (x *PresentmentReversed) String() string {
 func (*PresentmentReversed) ProtoMessage() {}
 
 func (x *PresentmentReversed) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[25]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2505,7 +2605,7 @@ func (x *PresentmentReversed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PresentmentReversed.ProtoReflect.Descriptor instead.
 func (*PresentmentReversed) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{25}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PresentmentReversed) GetPresentmentId() string {
@@ -2544,7 +2644,7 @@ type RefundReversed struct {
 
 func (x *RefundReversed) Reset() {
 	*x = RefundReversed{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[26]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2556,7 +2656,7 @@ func (x *RefundReversed) String() string {
 func (*RefundReversed) ProtoMessage() {}
 
 func (x *RefundReversed) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[26]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2569,7 +2669,7 @@ func (x *RefundReversed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundReversed.ProtoReflect.Descriptor instead.
 func (*RefundReversed) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{26}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RefundReversed) GetRefundId() string {
@@ -2606,7 +2706,7 @@ type DisputeCredited struct {
 
 func (x *DisputeCredited) Reset() {
 	*x = DisputeCredited{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[27]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2618,7 +2718,7 @@ func (x *DisputeCredited) String() string {
 func (*DisputeCredited) ProtoMessage() {}
 
 func (x *DisputeCredited) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[27]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2631,7 +2731,7 @@ func (x *DisputeCredited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisputeCredited.ProtoReflect.Descriptor instead.
 func (*DisputeCredited) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{27}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DisputeCredited) GetDisputeId() string {
@@ -2663,7 +2763,7 @@ type DisputeCreditReversed struct {
 
 func (x *DisputeCreditReversed) Reset() {
 	*x = DisputeCreditReversed{}
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[28]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +2775,7 @@ func (x *DisputeCreditReversed) String() string {
 func (*DisputeCreditReversed) ProtoMessage() {}
 
 func (x *DisputeCreditReversed) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[28]
+	mi := &file_cardlog_events_v1_ledger_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2688,7 +2788,7 @@ func (x *DisputeCreditReversed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisputeCreditReversed.ProtoReflect.Descriptor instead.
 func (*DisputeCreditReversed) Descriptor() ([]byte, []int) {
-	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{28}
+	return file_cardlog_events_v1_ledger_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DisputeCreditReversed) GetDisputeId() string {
@@ -2716,12 +2816,13 @@ var File_cardlog_events_v1_ledger_event_proto protoreflect.FileDescriptor
 
 const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\n" +
-	"$cardlog/events/v1/ledger_event.proto\x12\x11cardlog.events.v1\x1a cardlog/events/v1/envelope.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1ecardlog/type/v1/decision.proto\x1a\x1ecardlog/type/v1/merchant.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x10\n" +
+	"$cardlog/events/v1/ledger_event.proto\x12\x11cardlog.events.v1\x1a cardlog/events/v1/envelope.proto\x1a\x1dcardlog/type/v1/account.proto\x1a\x1ecardlog/type/v1/decision.proto\x1a\x1ecardlog/type/v1/merchant.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x11\n" +
 	"\vLedgerEvent\x127\n" +
 	"\benvelope\x18\x01 \x01(\v2\x1b.cardlog.events.v1.EnvelopeR\benvelope\x12=\n" +
 	"\bbalances\x18\x02 \x01(\v2!.cardlog.events.v1.LedgerBalancesR\bbalances\x12F\n" +
 	"\vtransaction\x18\x03 \x01(\v2$.cardlog.events.v1.TransactionRecordR\vtransaction\x12=\n" +
-	"\bdecision\x18\x04 \x01(\v2!.cardlog.events.v1.DecisionRecordR\bdecision\x12\x1d\n" +
+	"\bdecision\x18\x04 \x01(\v2!.cardlog.events.v1.DecisionRecordR\bdecision\x12=\n" +
+	"\bspending\x18\x05 \x03(\v2!.cardlog.events.v1.SpendingChangeR\bspending\x12\x1d\n" +
 	"\n" +
 	"chain_hash\x18\x0f \x01(\fR\tchainHash\x12F\n" +
 	"\rledger_opened\x18\x14 \x01(\v2\x1f.cardlog.events.v1.LedgerOpenedH\x00R\fledgerOpened\x12F\n" +
@@ -2752,7 +2853,11 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\x06posted\x18\x03 \x01(\x03R\x06posted\x12\x18\n" +
 	"\apending\x18\x04 \x01(\x03R\apending\x12\x1a\n" +
 	"\bwithheld\x18\x05 \x01(\x03R\bwithheld\x12\x1c\n" +
-	"\tavailable\x18\x06 \x01(\x03R\tavailable\"\x96\b\n" +
+	"\tavailable\x18\x06 \x01(\x03R\tavailable\"a\n" +
+	"\x0eSpendingChange\x12\x16\n" +
+	"\x06amount\x18\x01 \x01(\x03R\x06amount\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12!\n" +
+	"\fwithout_card\x18\x03 \x01(\bR\vwithoutCard\"\xe9\b\n" +
 	"\x11TransactionRecord\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\tR\rtransactionId\x12\x17\n" +
 	"\acard_id\x18\x02 \x01(\tR\x06cardId\x125\n" +
@@ -2784,7 +2889,9 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\x11clearing_reversed\x18\x18 \x01(\x03R\x10clearingReversed\x12'\n" +
 	"\x0frefund_reversed\x18\x19 \x01(\x03R\x0erefundReversed\x12\x1a\n" +
 	"\bdisputed\x18\x1a \x01(\x03R\bdisputed\x12\x1c\n" +
-	"\tcompleted\x18\x1b \x01(\bR\tcompleted\"\xa0\x06\n" +
+	"\tcompleted\x18\x1b \x01(\bR\tcompleted\x12'\n" +
+	"\x0fmerchant_credit\x18\x1c \x01(\bR\x0emerchantCredit\x12(\n" +
+	"\x10reversed_in_full\x18\x1d \x01(\bR\x0ereversedInFull\"\xa0\x06\n" +
 	"\x0eDecisionRecord\x122\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x18.cardlog.type.v1.OutcomeR\aoutcome\x12E\n" +
 	"\x0edecline_reason\x18\x02 \x01(\x0e2\x1e.cardlog.type.v1.DeclineReasonR\rdeclineReason\x12K\n" +
@@ -2855,9 +2962,10 @@ const file_cardlog_events_v1_ledger_event_proto_rawDesc = "" +
 	"\n" +
 	"entry_mode\x18\x05 \x01(\x0e2\x1a.cardlog.type.v1.EntryModeR\tentryMode\x12+\n" +
 	"\x11pre_authorization\x18\x06 \x01(\bR\x10preAuthorization\x12\x16\n" +
-	"\x06refund\x18\a \x01(\bR\x06refund\"Z\n" +
+	"\x06refund\x18\a \x01(\bR\x06refund\"}\n" +
 	"\x15AuthorizationApproved\x12A\n" +
-	"\arequest\x18\x01 \x01(\v2'.cardlog.events.v1.AuthorizationRequestR\arequest\"Z\n" +
+	"\arequest\x18\x01 \x01(\v2'.cardlog.events.v1.AuthorizationRequestR\arequest\x12!\n" +
+	"\falready_held\x18\x02 \x01(\x03R\valreadyHeld\"Z\n" +
 	"\x15AuthorizationDeclined\x12A\n" +
 	"\arequest\x18\x01 \x01(\v2'.cardlog.events.v1.AuthorizationRequestR\arequest\"\xa6\x01\n" +
 	"\x15AuthorizationReversed\x12)\n" +
@@ -2936,114 +3044,116 @@ func file_cardlog_events_v1_ledger_event_proto_rawDescGZIP() []byte {
 	return file_cardlog_events_v1_ledger_event_proto_rawDescData
 }
 
-var file_cardlog_events_v1_ledger_event_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_cardlog_events_v1_ledger_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_cardlog_events_v1_ledger_event_proto_goTypes = []any{
 	(*LedgerEvent)(nil),              // 0: cardlog.events.v1.LedgerEvent
 	(*LedgerBalances)(nil),           // 1: cardlog.events.v1.LedgerBalances
-	(*TransactionRecord)(nil),        // 2: cardlog.events.v1.TransactionRecord
-	(*DecisionRecord)(nil),           // 3: cardlog.events.v1.DecisionRecord
-	(*CheckRecord)(nil),              // 4: cardlog.events.v1.CheckRecord
-	(*LedgerOpened)(nil),             // 5: cardlog.events.v1.LedgerOpened
-	(*LimitChanged)(nil),             // 6: cardlog.events.v1.LimitChanged
-	(*AccountChanged)(nil),           // 7: cardlog.events.v1.AccountChanged
-	(*CardChanged)(nil),              // 8: cardlog.events.v1.CardChanged
-	(*LedgerCard)(nil),               // 9: cardlog.events.v1.LedgerCard
-	(*AuthorizationRequest)(nil),     // 10: cardlog.events.v1.AuthorizationRequest
-	(*AuthorizationApproved)(nil),    // 11: cardlog.events.v1.AuthorizationApproved
-	(*AuthorizationDeclined)(nil),    // 12: cardlog.events.v1.AuthorizationDeclined
-	(*AuthorizationReversed)(nil),    // 13: cardlog.events.v1.AuthorizationReversed
-	(*AuthorizationExpired)(nil),     // 14: cardlog.events.v1.AuthorizationExpired
-	(*PresentmentPosted)(nil),        // 15: cardlog.events.v1.PresentmentPosted
-	(*RefundPosted)(nil),             // 16: cardlog.events.v1.RefundPosted
-	(*CommandRejected)(nil),          // 17: cardlog.events.v1.CommandRejected
-	(*PaymentPosted)(nil),            // 18: cardlog.events.v1.PaymentPosted
-	(*PaymentReturnPosted)(nil),      // 19: cardlog.events.v1.PaymentReturnPosted
-	(*WithholdingEnded)(nil),         // 20: cardlog.events.v1.WithholdingEnded
-	(*IncrementRequest)(nil),         // 21: cardlog.events.v1.IncrementRequest
-	(*AuthorizationIncremented)(nil), // 22: cardlog.events.v1.AuthorizationIncremented
-	(*IncrementDeclined)(nil),        // 23: cardlog.events.v1.IncrementDeclined
-	(*AuthorizationAdvised)(nil),     // 24: cardlog.events.v1.AuthorizationAdvised
-	(*PresentmentReversed)(nil),      // 25: cardlog.events.v1.PresentmentReversed
-	(*RefundReversed)(nil),           // 26: cardlog.events.v1.RefundReversed
-	(*DisputeCredited)(nil),          // 27: cardlog.events.v1.DisputeCredited
-	(*DisputeCreditReversed)(nil),    // 28: cardlog.events.v1.DisputeCreditReversed
-	(*Envelope)(nil),                 // 29: cardlog.events.v1.Envelope
-	(*v1.Merchant)(nil),              // 30: cardlog.type.v1.Merchant
-	(*timestamppb.Timestamp)(nil),    // 31: google.protobuf.Timestamp
-	(v1.Outcome)(0),                  // 32: cardlog.type.v1.Outcome
-	(v1.DeclineReason)(0),            // 33: cardlog.type.v1.DeclineReason
-	(v1.RejectionReason)(0),          // 34: cardlog.type.v1.RejectionReason
-	(v1.CheckKind)(0),                // 35: cardlog.type.v1.CheckKind
-	(v1.CheckScope)(0),               // 36: cardlog.type.v1.CheckScope
-	(v1.Window)(0),                   // 37: cardlog.type.v1.Window
-	(v1.AccountState)(0),             // 38: cardlog.type.v1.AccountState
-	(*v1.SpendingControls)(nil),      // 39: cardlog.type.v1.SpendingControls
-	(v1.CardState)(0),                // 40: cardlog.type.v1.CardState
-	(*v1.NetworkMessage)(nil),        // 41: cardlog.type.v1.NetworkMessage
-	(v1.EntryMode)(0),                // 42: cardlog.type.v1.EntryMode
-	(v1.AdviceKind)(0),               // 43: cardlog.type.v1.AdviceKind
+	(*SpendingChange)(nil),           // 2: cardlog.events.v1.SpendingChange
+	(*TransactionRecord)(nil),        // 3: cardlog.events.v1.TransactionRecord
+	(*DecisionRecord)(nil),           // 4: cardlog.events.v1.DecisionRecord
+	(*CheckRecord)(nil),              // 5: cardlog.events.v1.CheckRecord
+	(*LedgerOpened)(nil),             // 6: cardlog.events.v1.LedgerOpened
+	(*LimitChanged)(nil),             // 7: cardlog.events.v1.LimitChanged
+	(*AccountChanged)(nil),           // 8: cardlog.events.v1.AccountChanged
+	(*CardChanged)(nil),              // 9: cardlog.events.v1.CardChanged
+	(*LedgerCard)(nil),               // 10: cardlog.events.v1.LedgerCard
+	(*AuthorizationRequest)(nil),     // 11: cardlog.events.v1.AuthorizationRequest
+	(*AuthorizationApproved)(nil),    // 12: cardlog.events.v1.AuthorizationApproved
+	(*AuthorizationDeclined)(nil),    // 13: cardlog.events.v1.AuthorizationDeclined
+	(*AuthorizationReversed)(nil),    // 14: cardlog.events.v1.AuthorizationReversed
+	(*AuthorizationExpired)(nil),     // 15: cardlog.events.v1.AuthorizationExpired
+	(*PresentmentPosted)(nil),        // 16: cardlog.events.v1.PresentmentPosted
+	(*RefundPosted)(nil),             // 17: cardlog.events.v1.RefundPosted
+	(*CommandRejected)(nil),          // 18: cardlog.events.v1.CommandRejected
+	(*PaymentPosted)(nil),            // 19: cardlog.events.v1.PaymentPosted
+	(*PaymentReturnPosted)(nil),      // 20: cardlog.events.v1.PaymentReturnPosted
+	(*WithholdingEnded)(nil),         // 21: cardlog.events.v1.WithholdingEnded
+	(*IncrementRequest)(nil),         // 22: cardlog.events.v1.IncrementRequest
+	(*AuthorizationIncremented)(nil), // 23: cardlog.events.v1.AuthorizationIncremented
+	(*IncrementDeclined)(nil),        // 24: cardlog.events.v1.IncrementDeclined
+	(*AuthorizationAdvised)(nil),     // 25: cardlog.events.v1.AuthorizationAdvised
+	(*PresentmentReversed)(nil),      // 26: cardlog.events.v1.PresentmentReversed
+	(*RefundReversed)(nil),           // 27: cardlog.events.v1.RefundReversed
+	(*DisputeCredited)(nil),          // 28: cardlog.events.v1.DisputeCredited
+	(*DisputeCreditReversed)(nil),    // 29: cardlog.events.v1.DisputeCreditReversed
+	(*Envelope)(nil),                 // 30: cardlog.events.v1.Envelope
+	(*v1.Merchant)(nil),              // 31: cardlog.type.v1.Merchant
+	(*timestamppb.Timestamp)(nil),    // 32: google.protobuf.Timestamp
+	(v1.Outcome)(0),                  // 33: cardlog.type.v1.Outcome
+	(v1.DeclineReason)(0),            // 34: cardlog.type.v1.DeclineReason
+	(v1.RejectionReason)(0),          // 35: cardlog.type.v1.RejectionReason
+	(v1.CheckKind)(0),                // 36: cardlog.type.v1.CheckKind
+	(v1.CheckScope)(0),               // 37: cardlog.type.v1.CheckScope
+	(v1.Window)(0),                   // 38: cardlog.type.v1.Window
+	(v1.AccountState)(0),             // 39: cardlog.type.v1.AccountState
+	(*v1.SpendingControls)(nil),      // 40: cardlog.type.v1.SpendingControls
+	(v1.CardState)(0),                // 41: cardlog.type.v1.CardState
+	(*v1.NetworkMessage)(nil),        // 42: cardlog.type.v1.NetworkMessage
+	(v1.EntryMode)(0),                // 43: cardlog.type.v1.EntryMode
+	(v1.AdviceKind)(0),               // 44: cardlog.type.v1.AdviceKind
 }
 var file_cardlog_events_v1_ledger_event_proto_depIdxs = []int32{
-	29, // 0: cardlog.events.v1.LedgerEvent.envelope:type_name -> cardlog.events.v1.Envelope
+	30, // 0: cardlog.events.v1.LedgerEvent.envelope:type_name -> cardlog.events.v1.Envelope
 	1,  // 1: cardlog.events.v1.LedgerEvent.balances:type_name -> cardlog.events.v1.LedgerBalances
-	2,  // 2: cardlog.events.v1.LedgerEvent.transaction:type_name -> cardlog.events.v1.TransactionRecord
-	3,  // 3: cardlog.events.v1.LedgerEvent.decision:type_name -> cardlog.events.v1.DecisionRecord
-	5,  // 4: cardlog.events.v1.LedgerEvent.ledger_opened:type_name -> cardlog.events.v1.LedgerOpened
-	6,  // 5: cardlog.events.v1.LedgerEvent.limit_changed:type_name -> cardlog.events.v1.LimitChanged
-	7,  // 6: cardlog.events.v1.LedgerEvent.account_changed:type_name -> cardlog.events.v1.AccountChanged
-	8,  // 7: cardlog.events.v1.LedgerEvent.card_changed:type_name -> cardlog.events.v1.CardChanged
-	11, // 8: cardlog.events.v1.LedgerEvent.authorization_approved:type_name -> cardlog.events.v1.AuthorizationApproved
-	12, // 9: cardlog.events.v1.LedgerEvent.authorization_declined:type_name -> cardlog.events.v1.AuthorizationDeclined
-	13, // 10: cardlog.events.v1.LedgerEvent.authorization_reversed:type_name -> cardlog.events.v1.AuthorizationReversed
-	14, // 11: cardlog.events.v1.LedgerEvent.authorization_expired:type_name -> cardlog.events.v1.AuthorizationExpired
-	15, // 12: cardlog.events.v1.LedgerEvent.presentment_posted:type_name -> cardlog.events.v1.PresentmentPosted
-	16, // 13: cardlog.events.v1.LedgerEvent.refund_posted:type_name -> cardlog.events.v1.RefundPosted
-	17, // 14: cardlog.events.v1.LedgerEvent.command_rejected:type_name -> cardlog.events.v1.CommandRejected
-	18, // 15: cardlog.events.v1.LedgerEvent.payment_posted:type_name -> cardlog.events.v1.PaymentPosted
-	19, // 16: cardlog.events.v1.LedgerEvent.payment_returned:type_name -> cardlog.events.v1.PaymentReturnPosted
-	20, // 17: cardlog.events.v1.LedgerEvent.withholding_ended:type_name -> cardlog.events.v1.WithholdingEnded
-	22, // 18: cardlog.events.v1.LedgerEvent.authorization_incremented:type_name -> cardlog.events.v1.AuthorizationIncremented
-	23, // 19: cardlog.events.v1.LedgerEvent.increment_declined:type_name -> cardlog.events.v1.IncrementDeclined
-	24, // 20: cardlog.events.v1.LedgerEvent.authorization_advised:type_name -> cardlog.events.v1.AuthorizationAdvised
-	25, // 21: cardlog.events.v1.LedgerEvent.presentment_reversed:type_name -> cardlog.events.v1.PresentmentReversed
-	26, // 22: cardlog.events.v1.LedgerEvent.refund_reversed:type_name -> cardlog.events.v1.RefundReversed
-	27, // 23: cardlog.events.v1.LedgerEvent.dispute_credited:type_name -> cardlog.events.v1.DisputeCredited
-	28, // 24: cardlog.events.v1.LedgerEvent.dispute_credit_reversed:type_name -> cardlog.events.v1.DisputeCreditReversed
-	30, // 25: cardlog.events.v1.TransactionRecord.merchant:type_name -> cardlog.type.v1.Merchant
-	31, // 26: cardlog.events.v1.TransactionRecord.opened_at:type_name -> google.protobuf.Timestamp
-	31, // 27: cardlog.events.v1.TransactionRecord.expires_at:type_name -> google.protobuf.Timestamp
-	32, // 28: cardlog.events.v1.TransactionRecord.authorization_outcome:type_name -> cardlog.type.v1.Outcome
-	32, // 29: cardlog.events.v1.DecisionRecord.outcome:type_name -> cardlog.type.v1.Outcome
-	33, // 30: cardlog.events.v1.DecisionRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	34, // 31: cardlog.events.v1.DecisionRecord.rejection_reason:type_name -> cardlog.type.v1.RejectionReason
-	4,  // 32: cardlog.events.v1.DecisionRecord.checks:type_name -> cardlog.events.v1.CheckRecord
-	35, // 33: cardlog.events.v1.CheckRecord.kind:type_name -> cardlog.type.v1.CheckKind
-	33, // 34: cardlog.events.v1.CheckRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
-	36, // 35: cardlog.events.v1.CheckRecord.scope:type_name -> cardlog.type.v1.CheckScope
-	37, // 36: cardlog.events.v1.CheckRecord.window:type_name -> cardlog.type.v1.Window
-	38, // 37: cardlog.events.v1.LedgerOpened.state:type_name -> cardlog.type.v1.AccountState
-	38, // 38: cardlog.events.v1.AccountChanged.state:type_name -> cardlog.type.v1.AccountState
-	39, // 39: cardlog.events.v1.AccountChanged.controls:type_name -> cardlog.type.v1.SpendingControls
-	9,  // 40: cardlog.events.v1.CardChanged.cards:type_name -> cardlog.events.v1.LedgerCard
-	40, // 41: cardlog.events.v1.LedgerCard.state:type_name -> cardlog.type.v1.CardState
-	39, // 42: cardlog.events.v1.LedgerCard.controls:type_name -> cardlog.type.v1.SpendingControls
-	41, // 43: cardlog.events.v1.AuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
-	42, // 44: cardlog.events.v1.AuthorizationRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
-	10, // 45: cardlog.events.v1.AuthorizationApproved.request:type_name -> cardlog.events.v1.AuthorizationRequest
-	10, // 46: cardlog.events.v1.AuthorizationDeclined.request:type_name -> cardlog.events.v1.AuthorizationRequest
-	41, // 47: cardlog.events.v1.AuthorizationReversed.network:type_name -> cardlog.type.v1.NetworkMessage
-	31, // 48: cardlog.events.v1.AuthorizationExpired.due_at:type_name -> google.protobuf.Timestamp
-	31, // 49: cardlog.events.v1.PresentmentPosted.presented_at:type_name -> google.protobuf.Timestamp
-	41, // 50: cardlog.events.v1.IncrementRequest.network:type_name -> cardlog.type.v1.NetworkMessage
-	21, // 51: cardlog.events.v1.AuthorizationIncremented.request:type_name -> cardlog.events.v1.IncrementRequest
-	21, // 52: cardlog.events.v1.IncrementDeclined.request:type_name -> cardlog.events.v1.IncrementRequest
-	43, // 53: cardlog.events.v1.AuthorizationAdvised.kind:type_name -> cardlog.type.v1.AdviceKind
-	41, // 54: cardlog.events.v1.AuthorizationAdvised.network:type_name -> cardlog.type.v1.NetworkMessage
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	3,  // 2: cardlog.events.v1.LedgerEvent.transaction:type_name -> cardlog.events.v1.TransactionRecord
+	4,  // 3: cardlog.events.v1.LedgerEvent.decision:type_name -> cardlog.events.v1.DecisionRecord
+	2,  // 4: cardlog.events.v1.LedgerEvent.spending:type_name -> cardlog.events.v1.SpendingChange
+	6,  // 5: cardlog.events.v1.LedgerEvent.ledger_opened:type_name -> cardlog.events.v1.LedgerOpened
+	7,  // 6: cardlog.events.v1.LedgerEvent.limit_changed:type_name -> cardlog.events.v1.LimitChanged
+	8,  // 7: cardlog.events.v1.LedgerEvent.account_changed:type_name -> cardlog.events.v1.AccountChanged
+	9,  // 8: cardlog.events.v1.LedgerEvent.card_changed:type_name -> cardlog.events.v1.CardChanged
+	12, // 9: cardlog.events.v1.LedgerEvent.authorization_approved:type_name -> cardlog.events.v1.AuthorizationApproved
+	13, // 10: cardlog.events.v1.LedgerEvent.authorization_declined:type_name -> cardlog.events.v1.AuthorizationDeclined
+	14, // 11: cardlog.events.v1.LedgerEvent.authorization_reversed:type_name -> cardlog.events.v1.AuthorizationReversed
+	15, // 12: cardlog.events.v1.LedgerEvent.authorization_expired:type_name -> cardlog.events.v1.AuthorizationExpired
+	16, // 13: cardlog.events.v1.LedgerEvent.presentment_posted:type_name -> cardlog.events.v1.PresentmentPosted
+	17, // 14: cardlog.events.v1.LedgerEvent.refund_posted:type_name -> cardlog.events.v1.RefundPosted
+	18, // 15: cardlog.events.v1.LedgerEvent.command_rejected:type_name -> cardlog.events.v1.CommandRejected
+	19, // 16: cardlog.events.v1.LedgerEvent.payment_posted:type_name -> cardlog.events.v1.PaymentPosted
+	20, // 17: cardlog.events.v1.LedgerEvent.payment_returned:type_name -> cardlog.events.v1.PaymentReturnPosted
+	21, // 18: cardlog.events.v1.LedgerEvent.withholding_ended:type_name -> cardlog.events.v1.WithholdingEnded
+	23, // 19: cardlog.events.v1.LedgerEvent.authorization_incremented:type_name -> cardlog.events.v1.AuthorizationIncremented
+	24, // 20: cardlog.events.v1.LedgerEvent.increment_declined:type_name -> cardlog.events.v1.IncrementDeclined
+	25, // 21: cardlog.events.v1.LedgerEvent.authorization_advised:type_name -> cardlog.events.v1.AuthorizationAdvised
+	26, // 22: cardlog.events.v1.LedgerEvent.presentment_reversed:type_name -> cardlog.events.v1.PresentmentReversed
+	27, // 23: cardlog.events.v1.LedgerEvent.refund_reversed:type_name -> cardlog.events.v1.RefundReversed
+	28, // 24: cardlog.events.v1.LedgerEvent.dispute_credited:type_name -> cardlog.events.v1.DisputeCredited
+	29, // 25: cardlog.events.v1.LedgerEvent.dispute_credit_reversed:type_name -> cardlog.events.v1.DisputeCreditReversed
+	31, // 26: cardlog.events.v1.TransactionRecord.merchant:type_name -> cardlog.type.v1.Merchant
+	32, // 27: cardlog.events.v1.TransactionRecord.opened_at:type_name -> google.protobuf.Timestamp
+	32, // 28: cardlog.events.v1.TransactionRecord.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 29: cardlog.events.v1.TransactionRecord.authorization_outcome:type_name -> cardlog.type.v1.Outcome
+	33, // 30: cardlog.events.v1.DecisionRecord.outcome:type_name -> cardlog.type.v1.Outcome
+	34, // 31: cardlog.events.v1.DecisionRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	35, // 32: cardlog.events.v1.DecisionRecord.rejection_reason:type_name -> cardlog.type.v1.RejectionReason
+	5,  // 33: cardlog.events.v1.DecisionRecord.checks:type_name -> cardlog.events.v1.CheckRecord
+	36, // 34: cardlog.events.v1.CheckRecord.kind:type_name -> cardlog.type.v1.CheckKind
+	34, // 35: cardlog.events.v1.CheckRecord.decline_reason:type_name -> cardlog.type.v1.DeclineReason
+	37, // 36: cardlog.events.v1.CheckRecord.scope:type_name -> cardlog.type.v1.CheckScope
+	38, // 37: cardlog.events.v1.CheckRecord.window:type_name -> cardlog.type.v1.Window
+	39, // 38: cardlog.events.v1.LedgerOpened.state:type_name -> cardlog.type.v1.AccountState
+	39, // 39: cardlog.events.v1.AccountChanged.state:type_name -> cardlog.type.v1.AccountState
+	40, // 40: cardlog.events.v1.AccountChanged.controls:type_name -> cardlog.type.v1.SpendingControls
+	10, // 41: cardlog.events.v1.CardChanged.cards:type_name -> cardlog.events.v1.LedgerCard
+	41, // 42: cardlog.events.v1.LedgerCard.state:type_name -> cardlog.type.v1.CardState
+	40, // 43: cardlog.events.v1.LedgerCard.controls:type_name -> cardlog.type.v1.SpendingControls
+	42, // 44: cardlog.events.v1.AuthorizationRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	43, // 45: cardlog.events.v1.AuthorizationRequest.entry_mode:type_name -> cardlog.type.v1.EntryMode
+	11, // 46: cardlog.events.v1.AuthorizationApproved.request:type_name -> cardlog.events.v1.AuthorizationRequest
+	11, // 47: cardlog.events.v1.AuthorizationDeclined.request:type_name -> cardlog.events.v1.AuthorizationRequest
+	42, // 48: cardlog.events.v1.AuthorizationReversed.network:type_name -> cardlog.type.v1.NetworkMessage
+	32, // 49: cardlog.events.v1.AuthorizationExpired.due_at:type_name -> google.protobuf.Timestamp
+	32, // 50: cardlog.events.v1.PresentmentPosted.presented_at:type_name -> google.protobuf.Timestamp
+	42, // 51: cardlog.events.v1.IncrementRequest.network:type_name -> cardlog.type.v1.NetworkMessage
+	22, // 52: cardlog.events.v1.AuthorizationIncremented.request:type_name -> cardlog.events.v1.IncrementRequest
+	22, // 53: cardlog.events.v1.IncrementDeclined.request:type_name -> cardlog.events.v1.IncrementRequest
+	44, // 54: cardlog.events.v1.AuthorizationAdvised.kind:type_name -> cardlog.type.v1.AdviceKind
+	42, // 55: cardlog.events.v1.AuthorizationAdvised.network:type_name -> cardlog.type.v1.NetworkMessage
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_events_v1_ledger_event_proto_init() }
@@ -3081,7 +3191,7 @@ func file_cardlog_events_v1_ledger_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_events_v1_ledger_event_proto_rawDesc), len(file_cardlog_events_v1_ledger_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
