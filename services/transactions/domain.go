@@ -21,7 +21,10 @@ func NewFold() *Fold {
 }
 
 // domain fits the pure package ledger to the engine.
-type domain struct{ rules *ledger.Rules }
+type domain struct {
+	// rules returns those in force. Each decision asks once.
+	rules func() *ledger.Rules
+}
 
 func (domain) Empty() *eventsv1.LedgerEvent { return &eventsv1.LedgerEvent{} }
 
@@ -38,7 +41,7 @@ func (domain) Recall(a *ledger.Account, event *eventsv1.LedgerEvent, sequence ui
 }
 
 func (d domain) Decide(a *ledger.Account, c ledger.Command, at command.Position) (*eventsv1.LedgerEvent, error) {
-	return a.Decide(c, d.rules, at)
+	return a.Decide(c, d.rules(), at)
 }
 
 func (domain) Expire(a *ledger.Account, at command.Position) (*eventsv1.LedgerEvent, bool) {

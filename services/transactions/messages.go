@@ -2,6 +2,7 @@ package transactions
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,8 @@ func decisionOf(event *eventsv1.LedgerEvent, sequence uint64) *transactionsv1.De
 		Outcome:       record.GetOutcome(), DeclineReason: record.GetDeclineReason(), RejectionReason: record.GetRejectionReason(),
 		ResponseCode: record.GetResponseCode(), ApprovalCode: record.GetApprovalCode(),
 		ApprovedAmount: money(record.GetApprovedAmount(), balances.Currency), HeldAmount: money(record.GetHeldAmount(), balances.Currency),
-		Late: record.GetLate(), Unmatched: record.GetUnmatched(),
+		Late: record.GetLate(), DaysLate: record.GetDaysLate(), Unmatched: record.GetUnmatched(),
+		OverCaptureTolerated: record.GetOverCaptureTolerated(), ReversalCapped: record.GetReversalCapped(),
 		Balances: balancesMessage(balances), Sequence: sequence,
 	}
 	if record.GetOverCaptureAmount() != 0 {
@@ -54,6 +56,12 @@ func transactionMessage(event *eventsv1.LedgerEvent, sequence uint64, now time.T
 	if t.Paid != 0 {
 		message.Paid, message.Returned, message.Withheld = money(t.Paid, currency), money(t.Returned, currency), money(t.Withheld, currency)
 	}
+	if t.RefundAuthorized != 0 {
+		message.PendingCredit = money(t.PendingCredit(), currency)
+	}
+	if t.Disputed != 0 {
+		message.Disputed = money(t.Disputed, currency)
+	}
 	if !t.ExpiresAt.IsZero() {
 		message.ExpiresAt = timestamppb.New(t.ExpiresAt)
 	}
@@ -61,10 +69,11 @@ func transactionMessage(event *eventsv1.LedgerEvent, sequence uint64, now time.T
 }
 
 func typeOf(t *ledger.Transaction) transactionsv1.TransactionType {
+	purchase := t.Authorization != typev1.Outcome_OUTCOME_UNSPECIFIED && !t.MerchantCredit
 	switch {
 	case t.Paid != 0:
 		return transactionsv1.TransactionType_TRANSACTION_TYPE_PAYMENT
-	case t.Authorization == typev1.Outcome_OUTCOME_UNSPECIFIED && t.Cleared == 0:
+	case !purchase && t.Cleared+t.ClearingReversed == 0:
 		return transactionsv1.TransactionType_TRANSACTION_TYPE_REFUND
 	default:
 		return transactionsv1.TransactionType_TRANSACTION_TYPE_PURCHASE
@@ -82,12 +91,26 @@ func statusOf(t *ledger.Transaction) transactionsv1.TransactionStatus {
 		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_PARTIALLY_CLEARED
 	case t.Held > 0:
 		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_PENDING
+	case t.Disputed > 0:
+		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_DISPUTED
 	case t.Refunded > 0 && t.Refunded >= t.Cleared:
 		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_REFUNDED
 	case t.Refunded > 0:
 		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_PARTIALLY_REFUNDED
 	case t.Cleared > 0:
 		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_CLEARED
+	case t.PendingCredit() > 0:
+		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_PENDING
+	case t.ClearingReversed+t.RefundReversed > 0:
+		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_REVERSED
+	default:
+		return unmovedStatus(t)
+	}
+}
+
+// unmovedStatus is where a transaction stands of which nothing is held and nothing was posted.
+func unmovedStatus(t *ledger.Transaction) transactionsv1.TransactionStatus {
+	switch {
 	case t.Authorization == typev1.Outcome_OUTCOME_DECLINED:
 		return transactionsv1.TransactionStatus_TRANSACTION_STATUS_DECLINED
 	case t.Authorization == typev1.Outcome_OUTCOME_VERIFIED:
@@ -101,13 +124,28 @@ func statusOf(t *ledger.Transaction) transactionsv1.TransactionStatus {
 
 // addEntry adds one event to a transaction's entries, and its decision where it is the authorization.
 func addEntry(message *transactionsv1.Transaction, event *eventsv1.LedgerEvent, sequence uint64) {
-	kind, amount := entryOf(event)
 	balances := ledger.BalancesOf(event)
 	message.Entries = append(message.Entries, &transactionsv1.Entry{
-		Sequence: sequence, Time: event.GetEnvelope().GetDecidedAt(), Type: kind, Amount: money(amount, balances.Currency), Balances: balancesMessage(balances),
+		Sequence: sequence, Time: event.GetEnvelope().GetDecidedAt(), Type: entryType(event),
+		Amount: money(ledger.AmountOf(event), balances.Currency), Balances: balancesMessage(balances),
 	})
 	if event.GetEnvelope().GetCommandKind() == eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE {
 		addDecision(message, event, sequence)
+	}
+	addHoldRule(message, event.GetDecision().GetHoldExpiryRule(), holdExpiry)
+	addHoldRule(message, event.GetDecision().GetHoldAmountRule(), holdAmount)
+}
+
+// What the rows of the two tables about holds are called.
+const (
+	holdExpiry = "hold expiry: "
+	holdAmount = "hold amount: "
+)
+
+// addHoldRule adds a row that set something of the hold, unless a later event had one of the same table.
+func addHoldRule(message *transactionsv1.Transaction, rule, table string) {
+	if rule != "" && !slices.ContainsFunc(message.GetHoldRules(), func(known string) bool { return strings.HasPrefix(known, table) }) {
+		message.HoldRules = append(message.HoldRules, table+rule)
 	}
 }
 
@@ -120,36 +158,50 @@ func addDecision(message *transactionsv1.Transaction, event *eventsv1.LedgerEven
 	}
 }
 
-// entryOf returns what an event did, and the amount that it did it with.
-func entryOf(event *eventsv1.LedgerEvent) (transactionsv1.EntryType, int64) {
-	switch fact := event.GetFact().(type) {
+// entryType says what an event did.
+func entryType(event *eventsv1.LedgerEvent) transactionsv1.EntryType {
+	switch event.GetFact().(type) {
 	case *eventsv1.LedgerEvent_AuthorizationApproved:
-		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_APPROVED, event.GetDecision().GetApprovedAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_APPROVED
 	case *eventsv1.LedgerEvent_AuthorizationDeclined:
-		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_DECLINED, fact.AuthorizationDeclined.GetRequest().GetAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_DECLINED
+	case *eventsv1.LedgerEvent_AuthorizationIncremented:
+		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_INCREMENTED
+	case *eventsv1.LedgerEvent_IncrementDeclined:
+		return transactionsv1.EntryType_ENTRY_TYPE_INCREMENT_DECLINED
+	case *eventsv1.LedgerEvent_AuthorizationAdvised:
+		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_ADVISED
 	case *eventsv1.LedgerEvent_AuthorizationReversed:
-		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_REVERSED, fact.AuthorizationReversed.GetReleasedAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_REVERSED
 	case *eventsv1.LedgerEvent_AuthorizationExpired:
-		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_EXPIRED, fact.AuthorizationExpired.GetReleasedAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_AUTHORIZATION_EXPIRED
 	case *eventsv1.LedgerEvent_PresentmentPosted:
-		return transactionsv1.EntryType_ENTRY_TYPE_PRESENTMENT, fact.PresentmentPosted.GetAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_PRESENTMENT
+	case *eventsv1.LedgerEvent_PresentmentReversed:
+		return transactionsv1.EntryType_ENTRY_TYPE_PRESENTMENT_REVERSED
 	case *eventsv1.LedgerEvent_RefundPosted:
-		return transactionsv1.EntryType_ENTRY_TYPE_REFUND, fact.RefundPosted.GetAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_REFUND
+	case *eventsv1.LedgerEvent_RefundReversed:
+		return transactionsv1.EntryType_ENTRY_TYPE_REFUND_REVERSED
+	case *eventsv1.LedgerEvent_DisputeCredited:
+		return transactionsv1.EntryType_ENTRY_TYPE_DISPUTE_CREDIT
+	case *eventsv1.LedgerEvent_DisputeCreditReversed:
+		return transactionsv1.EntryType_ENTRY_TYPE_DISPUTE_CREDIT_REVERSED
 	case *eventsv1.LedgerEvent_PaymentPosted:
-		return transactionsv1.EntryType_ENTRY_TYPE_PAYMENT, fact.PaymentPosted.GetAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_PAYMENT
 	case *eventsv1.LedgerEvent_PaymentReturned:
-		return transactionsv1.EntryType_ENTRY_TYPE_PAYMENT_RETURNED, fact.PaymentReturned.GetAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_PAYMENT_RETURNED
 	case *eventsv1.LedgerEvent_WithholdingEnded:
-		return transactionsv1.EntryType_ENTRY_TYPE_WITHHOLDING_ENDED, fact.WithholdingEnded.GetReleasedAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_WITHHOLDING_ENDED
 	case *eventsv1.LedgerEvent_CommandRejected:
-		return transactionsv1.EntryType_ENTRY_TYPE_REJECTED, fact.CommandRejected.GetRequestedAmount()
+		return transactionsv1.EntryType_ENTRY_TYPE_REJECTED
 	}
-	return transactionsv1.EntryType_ENTRY_TYPE_UNSPECIFIED, 0
+	return transactionsv1.EntryType_ENTRY_TYPE_UNSPECIFIED
 }
 
 // checkMessage says in words what a check saw.
 func checkMessage(check *eventsv1.CheckRecord) *transactionsv1.Check {
-	message := &transactionsv1.Check{Check: check.GetKind(), Passed: !check.GetFailed(), DeclineReason: check.GetDeclineReason(),
+	message := &transactionsv1.Check{Check: check.GetKind(), Passed: !check.GetFailed(), DeclineReason: check.GetDeclineReason(), Scope: check.GetScope(),
 		Seen: strconv.FormatInt(check.GetSeen(), 10), Bound: strconv.FormatInt(check.GetBound(), 10)}
 	switch check.GetKind() {
 	case typev1.CheckKind_CHECK_KIND_ACCOUNT_STATE:
@@ -159,9 +211,14 @@ func checkMessage(check *eventsv1.CheckRecord) *transactionsv1.Check {
 		message.Seen = strings.TrimPrefix(typev1.CardState(check.GetSeen()).String(), "CARD_STATE_")
 		message.Bound = strings.TrimPrefix(typev1.CardState(check.GetBound()).String(), "CARD_STATE_")
 	case typev1.CheckKind_CHECK_KIND_CURRENCY, typev1.CheckKind_CHECK_KIND_MERCHANT_COUNTRY,
-		typev1.CheckKind_CHECK_KIND_MCC, typev1.CheckKind_CHECK_KIND_MERCHANT:
+		typev1.CheckKind_CHECK_KIND_MCC, typev1.CheckKind_CHECK_KIND_MERCHANT, typev1.CheckKind_CHECK_KIND_MERCHANT_LOCK:
 		message.Seen, message.Bound = check.GetSeenCode(), check.GetBoundCode()
 	default: // numbers and amounts are said as they are
+	}
+	if hours := check.GetTrailingHours(); hours > 0 {
+		message.Window = fmt.Sprintf("%dh", hours)
+	} else if check.GetWindow() != typev1.Window_WINDOW_UNSPECIFIED {
+		message.Window = strings.TrimPrefix(check.GetWindow().String(), "WINDOW_")
 	}
 	return message
 }

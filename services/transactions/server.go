@@ -32,7 +32,7 @@ func (s *Service) Authorize(ctx context.Context, r *transactionsv1.AuthorizeRequ
 		AccountID: ref.account, TransactionID: r.GetTransactionId(), CardID: ref.card,
 		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(),
 		Merchant: r.GetMerchant(), Network: r.GetNetwork(),
-		PartialApprovalAllowed: r.GetPartialApprovalAllowed(), EntryMode: r.GetEntryMode(),
+		PartialApprovalAllowed: r.GetPartialApprovalAllowed(), EntryMode: r.GetEntryMode(), PreAuthorization: r.GetPreAuthorization(), Refund: r.GetRefund(),
 	})
 	if err != nil {
 		return nil, err
@@ -50,15 +50,50 @@ func (s *Service) unknownCard(ctx context.Context, r *transactionsv1.AuthorizeRe
 	}}
 }
 
+// IncrementAuthorization asks to raise a hold.
+func (s *Service) IncrementAuthorization(ctx context.Context, r *transactionsv1.IncrementAuthorizationRequest) (*transactionsv1.IncrementAuthorizationResponse, error) {
+	if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
+		return nil, err
+	}
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.IncrementAuthorization{
+		AccountID: ref.account, TransactionID: r.GetTransactionId(), IncrementID: r.GetIncrementId(), CardID: ref.card,
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), Network: r.GetNetwork(),
+	})
+	return &transactionsv1.IncrementAuthorizationResponse{Decision: decision}, err
+}
+
+// AdviseAuthorization records what the network decided in our place, or what a purchase came to.
+func (s *Service) AdviseAuthorization(ctx context.Context, r *transactionsv1.AdviseAuthorizationRequest) (*transactionsv1.AdviseAuthorizationResponse, error) {
+	if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
+		return nil, err
+	}
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.AdviseAuthorization{
+		AccountID: ref.account, TransactionID: r.GetTransactionId(), AdviceID: r.GetAdviceId(), CardID: ref.card, Advice: r.GetKind(),
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), Merchant: r.GetMerchant(), Network: r.GetNetwork(),
+	})
+	return &transactionsv1.AdviseAuthorizationResponse{Decision: decision}, err
+}
+
 // ReverseAuthorization releases all or part of a hold.
 func (s *Service) ReverseAuthorization(ctx context.Context, r *transactionsv1.ReverseAuthorizationRequest) (*transactionsv1.ReverseAuthorizationResponse, error) {
+	if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
+		return nil, err
+	}
 	ref, _, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	decision, err := s.decide(ctx, &ledger.ReverseAuthorization{
 		AccountID: ref.account, TransactionID: r.GetTransactionId(), ReversalID: r.GetReversalId(),
-		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(),
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), Network: r.GetNetwork(),
 	})
 	return &transactionsv1.ReverseAuthorizationResponse{Decision: decision}, err
 }
@@ -82,6 +117,16 @@ func (s *Service) Present(ctx context.Context, r *transactionsv1.PresentRequest)
 	return &transactionsv1.PresentResponse{PresentmentId: r.GetPresentmentId(), Result: &transactionsv1.PresentResponse_Decision{Decision: decision}}, nil
 }
 
+// ReversePresentment takes a presentment back.
+func (s *Service) ReversePresentment(ctx context.Context, r *transactionsv1.ReversePresentmentRequest) (*transactionsv1.ReversePresentmentResponse, error) {
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.ReversePresentment{AccountID: ref.account, PresentmentID: r.GetPresentmentId(), ReversalID: r.GetReversalId()})
+	return &transactionsv1.ReversePresentmentResponse{Decision: decision}, err
+}
+
 // Refund posts money that a merchant gives back.
 func (s *Service) Refund(ctx context.Context, r *transactionsv1.RefundRequest) (*transactionsv1.RefundResponse, error) {
 	ref, _, err := s.resolve(ctx, r)
@@ -93,6 +138,42 @@ func (s *Service) Refund(ctx context.Context, r *transactionsv1.RefundRequest) (
 		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), Merchant: r.GetMerchant(),
 	})
 	return &transactionsv1.RefundResponse{Decision: decision}, err
+}
+
+// ReverseRefund takes a refund back.
+func (s *Service) ReverseRefund(ctx context.Context, r *transactionsv1.ReverseRefundRequest) (*transactionsv1.ReverseRefundResponse, error) {
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.ReverseRefund{AccountID: ref.account, RefundID: r.GetRefundId(), ReversalID: r.GetReversalId()})
+	return &transactionsv1.ReverseRefundResponse{Decision: decision}, err
+}
+
+// CreditDispute credits what was cleared while it is disputed.
+func (s *Service) CreditDispute(ctx context.Context, r *transactionsv1.CreditDisputeRequest) (*transactionsv1.CreditDisputeResponse, error) {
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.CreditDispute{
+		AccountID: ref.account, TransactionID: r.GetTransactionId(), DisputeID: r.GetDisputeId(),
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(),
+	})
+	return &transactionsv1.CreditDisputeResponse{Decision: decision}, err
+}
+
+// ReverseDisputeCredit takes a dispute credit back.
+func (s *Service) ReverseDisputeCredit(ctx context.Context, r *transactionsv1.ReverseDisputeCreditRequest) (*transactionsv1.ReverseDisputeCreditResponse, error) {
+	ref, _, err := s.resolve(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	decision, err := s.decide(ctx, &ledger.ReverseDisputeCredit{
+		AccountID: ref.account, TransactionID: r.GetTransactionId(), DisputeID: r.GetDisputeId(),
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(),
+	})
+	return &transactionsv1.ReverseDisputeCreditResponse{Decision: decision}, err
 }
 
 // checkTime returns an error for a timestamp that is no time: validation rules cannot say that.
@@ -195,23 +276,15 @@ func (s *Service) ListTransactions(ctx context.Context, r *transactionsv1.ListTr
 // entriesBound is how many of a transaction's entries are returned at most: the newest.
 const entriesBound = 1000
 
-// GetTransaction returns one transaction with its entries, and the checks that decided it: the purchase or refund of that id, else the payment of that id.
+// GetTransaction returns one transaction with its entries, and the checks that decided it.
 func (s *Service) GetTransaction(ctx context.Context, r *transactionsv1.GetTransactionRequest) (*transactionsv1.GetTransactionResponse, error) {
 	ref, _, err := s.resolveRead(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	var last uint64
-	var now time.Time
-	if _, err := s.shard(ref.account).Ask(ctx, ref.account, func(a *ledger.Account, at time.Time) {
-		if last, now = a.LastEventOf(r.GetTransactionId()), at; last == 0 {
-			last = a.LastEventOf(ledger.PaymentKey(r.GetTransactionId()))
-		}
-	}); err != nil {
+	key, last, now, err := s.findTransaction(ctx, ref.account, r.GetTransactionId())
+	if err != nil {
 		return nil, err
-	}
-	if last == 0 {
-		return nil, transactionNotFound(ref.account, r.GetTransactionId())
 	}
 	// Each event of a transaction names the one before it.
 	var found *transactionsv1.Transaction
@@ -222,7 +295,7 @@ func (s *Service) GetTransaction(ctx context.Context, r *transactionsv1.GetTrans
 			return nil, err
 		}
 		if found == nil {
-			if event.GetTransaction().GetTransactionId() != r.GetTransactionId() {
+			if ledger.TransactionOf(event, sequence).Key() != key {
 				return nil, transactionNotFound(ref.account, r.GetTransactionId())
 			}
 			found, authorization = transactionMessage(event, sequence, now), event.GetTransaction().GetAuthorizationSequence()
@@ -235,6 +308,37 @@ func (s *Service) GetTransaction(ctx context.Context, r *transactionsv1.GetTrans
 		return nil, err
 	}
 	return &transactionsv1.GetTransactionResponse{Transaction: found}, nil
+}
+
+// findTransaction returns the key of the transaction that an id means, its last event, and the time of that: the transaction of that id, else the payment, else the one
+// that the presentment, refund or dispute of that id belongs to.
+func (s *Service) findTransaction(ctx context.Context, accountID, id string) (key string, last uint64, now time.Time, err error) {
+	var parts []uint64
+	_, err = s.shard(accountID).Ask(ctx, accountID, func(a *ledger.Account, at time.Time) {
+		now = at
+		for _, key = range []string{id, ledger.PaymentKey(id)} {
+			if last = a.LastEventOf(key); last != 0 {
+				return
+			}
+		}
+		parts = a.PartsNamed(id)
+	})
+	if err != nil || last != 0 {
+		return key, last, now, err
+	}
+	for _, sequence := range parts {
+		event, err := s.shard(accountID).ReadEvent(ctx, sequence)
+		if err != nil {
+			return "", 0, now, err
+		}
+		if event.GetEnvelope().GetCommandId() != id {
+			continue // it cannot be told apart in memory
+		}
+		key = event.GetTransaction().GetTransactionId()
+		_, err = s.shard(accountID).Ask(ctx, accountID, func(a *ledger.Account, at time.Time) { last, now = a.LastEventOf(key), at })
+		return key, last, now, err
+	}
+	return "", 0, now, transactionNotFound(accountID, id)
 }
 
 // addDecision adds the decision of a transaction whose authorization is older than the entries returned.

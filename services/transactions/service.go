@@ -44,8 +44,8 @@ type Options struct {
 	Key *vault.MasterKey
 	// Shards of the ledger when it is created; 0 takes what it was created with, or DefaultShards.
 	Shards int
-	// Rules in force.
-	Rules *ledger.Rules
+	// Rules returns the rules in force. They may be others from one decision to the next.
+	Rules func() *ledger.Rules
 	// Clock tells the time.
 	Clock func() time.Time
 	// Logger hears what happens.
@@ -190,11 +190,23 @@ func (s *Service) Run(ctx context.Context, fail func(error)) {
 // Ready is closed when the service has recovered and has caught up with ACCOUNTS and PAYMENTS.
 func (s *Service) Ready() <-chan struct{} { return s.ready }
 
-// Wake makes the service look at the clock again, for a clock that was moved by hand.
-func (s *Service) Wake() {
-	for _, shard := range s.shards {
-		shard.Wake()
+// CatchUp returns when the ledger has everything that ACCOUNTS and PAYMENTS held when it was called. Its error is that of ctx, or of the log.
+func (s *Service) CatchUp(ctx context.Context) error {
+	if err := s.accounts.AwaitAll(ctx); err != nil {
+		return err
 	}
+	return s.payments.AwaitAll(ctx)
+}
+
+// ExpireDue makes the service look at the clock again, for one that was moved by hand, and returns when every hold and withholding that is due by then has ended
+// in the ledger.
+func (s *Service) ExpireDue(ctx context.Context) error {
+	for _, shard := range s.shards {
+		if err := shard.ExpireDue(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Upstreams are the shards of the ledger, for whoever follows them in this process.

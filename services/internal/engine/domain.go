@@ -27,6 +27,12 @@ type Command interface {
 	Digest() []byte
 }
 
+// Messenger is a Command that carries somebody's message, which can come again under another id.
+type Messenger interface {
+	// Message returns a digest of what tells the message from all others, nil where nothing does, and a digest of what it asks. Events carry both in their envelope.
+	Message() (key, digest []byte)
+}
+
 // Domain is the pure rules of a stream. S is the state of one account (a pointer), C a command, E an event, V what readers see of an account.
 // It does no I/O, reads no clock, and is called by one goroutine at a time.
 type Domain[S any, C Command, E Event, V any] interface {

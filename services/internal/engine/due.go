@@ -47,9 +47,27 @@ func (e *Engine[S, C, E, V]) untilDue() time.Duration {
 	return min(max(e.plan[0].due.Sub(e.now()), 0), idleWait)
 }
 
+// takeExpiry answers when all that is due is durable. What does not fit into the round is left for the next ones.
+func (e *Engine[S, C, E, V]) takeExpiry(r *request) {
+	e.expireDue()
+	switch {
+	case e.broken != nil:
+		e.answer(r, answer{err: errInconsistent.Because(e.broken)})
+	case e.somethingDue():
+		e.deferred = append(e.deferred, r)
+	default:
+		e.answerWhenDurable(r, e.fold.last.Sequence, answer{})
+	}
+}
+
+// somethingDue says whether the plan has something that is due.
+func (e *Engine[S, C, E, V]) somethingDue() bool {
+	return len(e.plan) > 0 && !e.plan[0].due.After(e.now())
+}
+
 // expireDue appends what has come due without a command.
 func (e *Engine[S, C, E, V]) expireDue() {
-	for len(e.plan) > 0 && !e.full() && e.broken == nil && !e.plan[0].due.After(e.now()) {
+	for e.somethingDue() && !e.full() && e.broken == nil {
 		entry := heap.Pop(&e.plan).(dueEntry)
 		a := e.fold.accounts[entry.account]
 		if !a.due.Equal(entry.due) {

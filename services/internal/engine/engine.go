@@ -34,7 +34,6 @@ type Engine[S any, C Command, E Event, V any] struct {
 	loaded   chan loaded[S]
 	appended chan roundEnd
 	ended    chan struct{} // closed when the engine has ended for good
-	poke     chan struct{}
 	rebuilds chan rebuilding[S, C, E, V]
 	recalls  chan struct{} // room for reads of stored events
 
@@ -93,7 +92,6 @@ func New[S any, C Command, E Event, V any](stream *eventlog.Stream, options Opti
 		loaded:   make(chan loaded[S], recallBound),
 		appended: make(chan roundEnd, 1),
 		ended:    make(chan struct{}),
-		poke:     make(chan struct{}, 1),
 		rebuilds: make(chan rebuilding[S, C, E, V]),
 		recalls:  make(chan struct{}, recallBound),
 		health:   health{ready: make(chan struct{}), onChange: options.OnHealth},
@@ -137,6 +135,11 @@ func (e *Engine[S, C, E, V]) Ask(ctx context.Context, accountID string, question
 		return false, a.err // the question may be being asked just now
 	}
 	return asked, nil
+}
+
+// ExpireDue makes the engine look at the clock again, for one that was moved by hand, and returns when everything that is due by then is durable.
+func (e *Engine[S, C, E, V]) ExpireDue(ctx context.Context) error {
+	return e.enqueue(&request{ctx: ctx, expire: true, done: make(chan answer, 1)}, queueBound).wait(ctx).err
 }
 
 func (e *Engine[S, C, E, V]) enqueue(r *request, bound int64) *request {
@@ -203,14 +206,6 @@ func (e *Engine[S, C, E, V]) Stream() *eventlog.Stream { return e.stream }
 
 // Ready is closed when the engine has recovered for the first time.
 func (e *Engine[S, C, E, V]) Ready() <-chan struct{} { return e.health.ready }
-
-// Wake makes the engine look at the clock again, for a clock that was moved by hand.
-func (e *Engine[S, C, E, V]) Wake() {
-	select {
-	case e.poke <- struct{}{}:
-	default:
-	}
-}
 
 // Run recovers from the log and serves until ctx ends; whoever still waits is then answered UNAVAILABLE, and what was appended is stored. When the engine loses
 // its stream to another writer, or cannot know what it stored, it steps down, recovers and goes on. It returns an error only when the log itself is damaged.

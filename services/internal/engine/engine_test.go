@@ -161,22 +161,47 @@ func TestWhatIsDueHappensWithoutACommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.clock.Add(int64(7*24*time.Hour) - int64(time.Second))
-	p.Wake()
-	if _, err := p.Ask(t.Context(), "due", func(m *meter, _ time.Time) {
-		if m.reading != 1 {
-			t.Error("it happened early")
-		}
-	}); err != nil {
+	if err := p.ExpireDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.clock.Add(int64(time.Second))
-	p.Wake()
-	for view, _ := p.View("due"); view != 2; view, _ = p.View("due") {
-		if t.Context().Err() != nil {
-			t.Fatal("it did not happen")
-		}
-		runtime.Gosched()
+	if view, _ := p.View("due"); view != 1 {
+		t.Error("it happened early")
 	}
+	p.clock.Add(int64(time.Second))
+	if err := p.ExpireDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if view, _ := p.View("due"); view != 2 {
+		t.Error("it did not happen")
+	}
+}
+
+func TestAllThatIsDueIsDurableAlsoWhenItIsMoreThanARoundTakes(t *testing.T) {
+	t.Parallel()
+	p := startPlant(t)
+	const meters = eventlog.RoundBound + 7
+	for i := range meters {
+		p.Enqueue(t.Context(), &add{account: number(i), id: "1", dueIn: time.Hour})
+	}
+	if err := p.ExpireDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if durable, _ := p.stream.Durable(); durable != meters {
+		t.Errorf("it returned with %d of the %d events before it durable", durable, meters)
+	}
+	p.clock.Add(int64(time.Hour))
+	if err := p.ExpireDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if durable, _ := p.stream.Durable(); durable != 2*meters {
+		t.Errorf("%d events are durable, want %d", durable, 2*meters)
+	}
+	p.EachView(func(id string, view int64) bool {
+		if view != 2 {
+			t.Errorf("meter %s is still due", id)
+		}
+		return true
+	})
 }
 
 func TestOneAccountWaitsForItsEventAndOthersGoOn(t *testing.T) {

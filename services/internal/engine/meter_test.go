@@ -21,6 +21,7 @@ import (
 
 // meter is the smallest domain: each command adds one to its account's reading. The event keeps the reading before it.
 type meter struct {
+	account  string
 	reading  int64
 	answered map[string]uint64
 	recalled uint64
@@ -49,9 +50,11 @@ type meterDomain struct{}
 
 func (meterDomain) Empty() *eventsv1.AccountEvent           { return &eventsv1.AccountEvent{} }
 func (meterDomain) EventType(*eventsv1.AccountEvent) string { return "meter.read" }
-func (meterDomain) New(string) *meter                       { return &meter{answered: map[string]uint64{}} }
-func (meterDomain) View(m *meter) int64                     { return m.reading }
-func (meterDomain) NextDue(m *meter) (time.Time, bool)      { return m.due, !m.due.IsZero() }
+func (meterDomain) New(account string) *meter {
+	return &meter{account: account, answered: map[string]uint64{}}
+}
+func (meterDomain) View(m *meter) int64                { return m.reading }
+func (meterDomain) NextDue(m *meter) (time.Time, bool) { return m.due, !m.due.IsZero() }
 
 func (meterDomain) Lookup(m *meter, c *add) command.Lookup {
 	if answered := m.answered[c.id]; answered != 0 {
@@ -95,7 +98,7 @@ func (meterDomain) Expire(m *meter, at command.Position) (*eventsv1.AccountEvent
 	if m.due.IsZero() || m.due.After(at.Time) {
 		return nil, false
 	}
-	return reading("due", "", m.reading, at), true
+	return reading(m.account, "", m.reading, at), true
 }
 
 func (meterDomain) Apply(m *meter, event *eventsv1.AccountEvent, sequence uint64) {

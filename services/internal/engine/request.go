@@ -7,12 +7,13 @@ import (
 	"github.com/cardlog/cardlog/services/internal/failure"
 )
 
-// request is a command or a question on its way through the engine. It is answered once.
+// request is a command, a question or a look at the clock on its way through the engine. It is answered once.
 type request struct {
 	ctx     context.Context
 	account string
-	command any         // the command; nil for a question
+	command any         // the command, if it is one
 	ask     func()      // the question, put to the state on the engine's goroutine
+	expire  bool        // neither: it is answered when all that is due is durable
 	arrived time.Time   // when the command came
 	done    chan answer // has room for the answer, so that the engine never waits
 }

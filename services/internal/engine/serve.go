@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,6 @@ func (e *Engine[S, C, E, V]) serve(ctx context.Context) error {
 			}
 		case <-timer.C:
 			e.expireDue()
-		case <-e.poke:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -96,6 +96,8 @@ func (e *Engine[S, C, E, V]) take(r *request) {
 			e.answer(r, answer{err: gaveUp(r.ctx)})
 		case r.ask != nil:
 			e.takeQuestion(r)
+		case r.expire:
+			e.takeExpiry(r)
 		default:
 			e.takeCommand(r)
 		}
@@ -255,14 +257,23 @@ var errInconsistent = failure.New(failure.Internal, "INTERNAL", "the account's s
 // errBroken means that a decision broke an invariant of the domain.
 var errBroken = errors.New("broken invariant")
 
-// confirm answers a repeat with the stored event, if it is the same command's.
+// confirm answers a repeat with the stored event, if it is the same command's, or the same message's.
 func confirm[E Event, C Command](event E, sequence uint64, repeated C) answer {
 	envelope := event.GetEnvelope()
-	if envelope.GetCommandKind() != repeated.Kind() || envelope.GetCommandId() != repeated.ID() {
-		return answer{err: failure.New(failure.AlreadyExists, "ID_COLLISION", "the id cannot be told apart from another one on this account; use another id")}
+	if envelope.GetCommandKind() == repeated.Kind() && envelope.GetCommandId() == repeated.ID() {
+		if !bytes.Equal(envelope.GetCommandDigest(), repeated.Digest()) {
+			return answer{err: failure.New(failure.AlreadyExists, "ID_REUSED", "the id %s was used before with other content; nothing was changed; use a new id for a new command", repeated.ID())}
+		}
+		return answer{event: event, sequence: sequence, duplicate: true}
 	}
-	if string(envelope.GetCommandDigest()) != string(repeated.Digest()) {
-		return answer{err: failure.New(failure.AlreadyExists, "ID_REUSED", "the id %s was used before with other content; nothing was changed; use a new id for a new command", repeated.ID())}
+	if carrier, carries := any(repeated).(Messenger); carries {
+		if key, digest := carrier.Message(); len(key) > 0 && bytes.Equal(envelope.GetMessageKey(), key) {
+			if !bytes.Equal(envelope.GetMessageDigest(), digest) {
+				return answer{err: failure.New(failure.AlreadyExists, "MESSAGE_REUSED",
+					"a message with this network, acquirer, STAN, time and RRN was answered before, under the id %s, and asked for something else; nothing was changed", envelope.GetCommandId())}
+			}
+			return answer{event: event, sequence: sequence, duplicate: true}
+		}
 	}
-	return answer{event: event, sequence: sequence, duplicate: true}
+	return answer{err: failure.New(failure.AlreadyExists, "ID_COLLISION", "the id cannot be told apart from another one on this account; use another id")}
 }

@@ -407,6 +407,15 @@ func (f *Follower[V]) end(ctx context.Context) (last uint64, err error) {
 	return stream.End(ctx)
 }
 
+// AwaitAll returns when everything is applied that the stream held when it was called: nothing where there is no stream. Its error is that of ctx, or of the log.
+func (f *Follower[V]) AwaitAll(ctx context.Context) error {
+	end, err := f.end(ctx)
+	if err != nil {
+		return err
+	}
+	return f.Await(ctx, func() bool { return f.Position() >= end })
+}
+
 // Newest returns the sequence of an account's newest durable event that the follower must see; 0 where that is not known.
 func (f *Follower[V]) Newest(accountID string) uint64 {
 	if f.options.Upstream.LastSequence == nil {

@@ -20,6 +20,7 @@ type Account struct {
 	profile     string
 	controls    *typev1.SpendingControls // nil where there are none; never changed once set
 	cards       []card
+	spending    spending
 
 	// accountsSequence is the newest event of ACCOUNTS that was carried in.
 	accountsSequence uint64
@@ -30,9 +31,10 @@ type Account struct {
 
 	open     map[string]*Transaction // by key: those with something held or withheld
 	due      dueHolds
-	recalled *Transaction // a closed transaction, taken back for one command
+	recalled []recalledEvent // stored events, taken back for one command
 
-	// answered has, for every command id and every transaction's key, the sequence of its (last) event. It is kept for the account's life.
+	// answered has, for every command id, every network message, every transaction's key, and every presentment or refund that was taken back, the sequence of its
+	// (last) event. It is kept for the account's life.
 	answered map[fingerprint]uint64
 	order    []opened
 }
@@ -42,7 +44,14 @@ type card struct {
 	id                      string
 	state                   typev1.CardState
 	expiryYear, expiryMonth int32
+	replaces                string                   // the card before it, if any
 	controls                *typev1.SpendingControls // nil where there are none; never changed once set
+}
+
+// recalledEvent is a stored event that a command needs to see.
+type recalledEvent struct {
+	sequence uint64
+	event    *eventsv1.LedgerEvent
 }
 
 // opened says where a transaction began.
@@ -54,8 +63,12 @@ type opened struct {
 // fingerprint stands for an id in memory: the first 64 bits of its SHA-256, with its kind. A hit is confirmed by reading the event, so a collision is noticed.
 type fingerprint uint64
 
-// transactionID is the kind of fingerprint of a transaction's own key; the others are kinds of commands.
-const transactionID eventsv1.CommandKind = 0
+// Kinds of fingerprints that are not kinds of commands. A takenBack is added to the kind of the command that was taken back.
+const (
+	transactionID eventsv1.CommandKind = 0
+	takenBack     eventsv1.CommandKind = 0x80
+	messageID     eventsv1.CommandKind = 0xFF
+)
 
 func fingerprintOf(kind eventsv1.CommandKind, id string) fingerprint {
 	sum := sha256.Sum256(append([]byte{byte(kind)}, id...))
@@ -106,13 +119,39 @@ func (a *Account) LastEventOf(key string) uint64 {
 	return a.answered[fingerprintOf(transactionID, key)]
 }
 
-// transaction returns a transaction that is in memory.
+// PartsNamed returns the sequences of the events of the presentment, the refund and the dispute with an id, as far as there are any.
+func (a *Account) PartsNamed(id string) (sequences []uint64) {
+	for _, kind := range []eventsv1.CommandKind{
+		eventsv1.CommandKind_COMMAND_KIND_PRESENT, eventsv1.CommandKind_COMMAND_KIND_REFUND, eventsv1.CommandKind_COMMAND_KIND_CREDIT_DISPUTE,
+	} {
+		if sequence := a.Answered(kind, id); sequence != 0 {
+			sequences = append(sequences, sequence)
+		}
+	}
+	return sequences
+}
+
+// transaction returns a transaction that is in memory: an open one, or one whose last event was recalled.
 func (a *Account) transaction(key string) *Transaction {
 	if t := a.open[key]; t != nil {
 		return t
 	}
-	if a.recalled != nil && a.recalled.key() == key {
-		return a.recalled
+	if len(a.recalled) == 0 {
+		return nil
+	}
+	last := a.LastEventOf(key)
+	if t := TransactionOf(a.recall(last), last); t != nil && t.Key() == key {
+		return t
+	}
+	return nil
+}
+
+// recall returns a stored event that was recalled, or nil.
+func (a *Account) recall(sequence uint64) *eventsv1.LedgerEvent {
+	for _, r := range a.recalled {
+		if r.sequence == sequence {
+			return r.event
+		}
 	}
 	return nil
 }
@@ -150,10 +189,10 @@ func (a *Account) Apply(event *eventsv1.LedgerEvent, sequence uint64) {
 	if withheld != moved.withheld {
 		panic(fmt.Sprintf("withheld moves by %d, what the transaction withholds by %d", moved.withheld, withheld))
 	}
+	a.applySpending(event)
+	a.remember(event, sequence)
+	a.recalled = nil
 	envelope := event.GetEnvelope()
-	if remembered(envelope.GetCommandKind()) {
-		a.answered[fingerprintOf(envelope.GetCommandKind(), envelope.GetCommandId())] = sequence
-	}
 	a.sequence, a.decidedAt = sequence, envelope.GetDecidedAt().AsTime()
 }
 
@@ -161,7 +200,7 @@ func (a *Account) Apply(event *eventsv1.LedgerEvent, sequence uint64) {
 func (a *Account) applyTransaction(record *eventsv1.TransactionRecord, sequence uint64) (held, withheld int64) {
 	t := transactionOf(record, sequence)
 	t.check()
-	key, mark := t.key(), fingerprintOf(transactionID, t.key())
+	key, mark := t.Key(), fingerprintOf(transactionID, t.Key())
 	if previous := a.answered[mark]; record.GetPreviousSequence() != previous || (record.GetFirstSequence() == 0) != (previous == 0) {
 		panic(fmt.Sprintf("transaction %s follows event %d, the event says %d", t.ID, previous, record.GetPreviousSequence()))
 	}
@@ -169,9 +208,6 @@ func (a *Account) applyTransaction(record *eventsv1.TransactionRecord, sequence 
 		a.order = append(a.order, opened{sequence: sequence, transaction: mark})
 	}
 	a.answered[mark] = sequence
-	if a.recalled != nil && a.recalled.key() == key {
-		a.recalled = nil
-	}
 	before := a.open[key]
 	if before == nil {
 		before = &Transaction{}
@@ -186,6 +222,20 @@ func (a *Account) applyTransaction(record *eventsv1.TransactionRecord, sequence 
 		a.planDue(t)
 	}
 	return held, withheld
+}
+
+// remember notes what the event answers, and what it takes back.
+func (a *Account) remember(event *eventsv1.LedgerEvent, sequence uint64) {
+	envelope := event.GetEnvelope()
+	if remembered(envelope.GetCommandKind()) {
+		a.answered[fingerprintOf(envelope.GetCommandKind(), envelope.GetCommandId())] = sequence
+	}
+	if key := envelope.GetMessageKey(); len(key) > 0 {
+		a.answered[fingerprintOf(messageID, string(key))] = sequence
+	}
+	if kind, id := takesBack(event); id != "" {
+		a.answered[fingerprintOf(takenBack+kind, id)] = sequence
+	}
 }
 
 // remembered says whether commands of a kind come from callers, who may repeat them.

@@ -186,7 +186,7 @@ func TestViewAndPage(t *testing.T) {
 		present p1 10.00 of t1
 		authorize t3 20.00`)
 	view := b.account.View()
-	if view.Sequence != b.log[len(b.log)-1].sequence || !view.DecidedAt.Equal(noon.Add(time.Hour)) || !view.NextDue.Equal(view.DecidedAt.Add(HoldLife)) || view.Balances != b.account.Balances() {
+	if view.Sequence != b.log[len(b.log)-1].sequence || !view.DecidedAt.Equal(noon.Add(time.Hour)) || !view.NextDue.Equal(view.DecidedAt.Add(holdLife)) || view.Balances != b.account.Balances() {
 		t.Errorf("view %+v", view)
 	}
 	// Newest first, by where they began; each with its last event, also when it left memory.

@@ -12,13 +12,7 @@ import (
 	"github.com/cardlog/cardlog/services/internal/command"
 )
 
-// HoldLife is how long a hold lives: the networks' window for most purchases (Visa and Mastercard final authorizations, 7 days).
-const HoldLife = 7 * 24 * time.Hour
-
-// MessageAgeBound is the age beyond which a network's message is declined as stale.
-const MessageAgeBound = 45 * 24 * time.Hour
-
-// Authorize asks whether a purchase may go ahead. Amount 0 verifies the card.
+// Authorize asks whether a purchase may go ahead, or, with Refund, whether a merchant may give money back. Amount 0 verifies the card.
 type Authorize struct {
 	// AccountID and TransactionID name the account and the new transaction.
 	AccountID, TransactionID string
@@ -34,6 +28,10 @@ type Authorize struct {
 	PartialApprovalAllowed bool
 	// EntryMode is how the card was read.
 	EntryMode typev1.EntryMode
+	// PreAuthorization says that the amount is an estimate, before the purchase.
+	PreAuthorization bool
+	// Refund says that it is a merchant credit.
+	Refund bool
 }
 
 // Account is the id of the account.
@@ -46,11 +44,21 @@ func (c *Authorize) Kind() eventsv1.CommandKind { return eventsv1.CommandKind_CO
 func (c *Authorize) ID() string { return c.TransactionID }
 
 // Digest of all fields.
-func (c *Authorize) Digest() []byte {
+func (c *Authorize) Digest() []byte { return c.content().Sum() }
+
+// Message is what the network's message is known by, and the digest of all fields but the id.
+func (c *Authorize) Message() (key, digest []byte) {
+	return messageOf(requestMessage, c.Kind(), c.Network, c.content)
+}
+
+func (c *Authorize) content() command.Digest {
 	d := command.NewDigest().Text(c.CardID).Number(c.Amount).Text(c.Currency)
-	d = digestMerchant(d, c.Merchant)
-	d = d.Text(c.Network.GetNetwork(), c.Network.GetAcquirerId(), c.Network.GetStan(), c.Network.GetRrn())
-	return d.Time(c.Network.GetTransmittedAt()).Flag(c.PartialApprovalAllowed).Number(int64(c.EntryMode)).Sum()
+	d = digestNetwork(digestMerchant(d, c.Merchant), c.Network)
+	d = d.Flag(c.PartialApprovalAllowed).Number(int64(c.EntryMode))
+	if c.PreAuthorization || c.Refund { // stored digests of others are without
+		d = d.Flag(c.PreAuthorization).Flag(c.Refund)
+	}
+	return d
 }
 
 func digestMerchant(d command.Digest, m *typev1.Merchant) command.Digest {
@@ -60,140 +68,145 @@ func digestMerchant(d command.Digest, m *typev1.Merchant) command.Digest {
 func (c *Authorize) about() string { return c.TransactionID }
 
 func (c *Authorize) decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
-	profile, name := rules.profile(a.profile)
-	t := a.find(c.TransactionID) // a presentment can come before its authorization
+	if c.Refund && c.Amount > AmountBound {
+		return nil, errOverflow
+	}
+	profile, _ := rules.profile(a.profile)
+	t := a.find(c.TransactionID) // a presentment, or an advice, can come before its authorization
 	if t == nil {
 		t = &Transaction{ID: c.TransactionID, OpenedAt: at.Time}
 	}
-	t.CardID, t.Merchant = c.CardID, c.Merchant
-	toCover := c.Amount - min(c.Amount, t.Cleared) // what has cleared already is owed already
-	if t.FinalPresented {
-		toCover = 0 // nothing more will be held
+	if t.CardID == "" {
+		t.CardID = c.CardID
 	}
-	decision := &eventsv1.DecisionRecord{RulesProfile: name, RulesVersion: rules.Version, Checks: c.checks(a, profile, toCover, at.Time)}
-	c.conclude(a, t, decision, toCover)
-	t.Authorization = decision.GetOutcome()
+	if c.Merchant != nil || t.Merchant == nil {
+		t.Merchant = c.Merchant
+	}
+	t.PreAuthorization = t.PreAuthorization || c.PreAuthorization
+	heldBefore := t.Held
+	var decision *eventsv1.DecisionRecord
+	if c.Refund {
+		decision = c.decideCredit(a, t, profile, at.Time)
+	} else {
+		decision = c.decidePurchase(a, t, profile, at.Time)
+	}
 	request := &eventsv1.AuthorizationRequest{Amount: c.Amount, CurrencyCode: c.Currency, Network: c.Network,
-		PartialApprovalAllowed: c.PartialApprovalAllowed, EntryMode: c.EntryMode}
+		PartialApprovalAllowed: c.PartialApprovalAllowed, EntryMode: c.EntryMode, PreAuthorization: c.PreAuthorization, Refund: c.Refund}
+	decision.HeldAmount = t.Held
 	if decision.GetOutcome() == typev1.Outcome_OUTCOME_DECLINED {
 		return &eventsv1.LedgerEvent{Transaction: t.record(), Decision: decision,
 			Fact: &eventsv1.LedgerEvent_AuthorizationDeclined{AuthorizationDeclined: &eventsv1.AuthorizationDeclined{Request: request}}}, nil
 	}
 	decision.ApprovalCode = approvalCode(a.id, t.ID, at)
-	t.Authorized += decision.GetApprovedAmount()
-	t.Held = decision.GetHeldAmount()
-	if t.Held > 0 {
-		t.ExpiresAt = at.Time.Add(HoldLife)
-	}
 	return &eventsv1.LedgerEvent{Transaction: t.record(), Decision: decision,
-		Fact: &eventsv1.LedgerEvent_AuthorizationApproved{AuthorizationApproved: &eventsv1.AuthorizationApproved{Request: request}}}, nil
+		Fact: &eventsv1.LedgerEvent_AuthorizationApproved{AuthorizationApproved: &eventsv1.AuthorizationApproved{Request: request, AlreadyHeld: heldBefore}}}, nil
 }
 
-// conclude makes the decision from the checks: the first that failed declines, save that a terminal which takes parts gets what is available.
-func (c *Authorize) conclude(a *Account, t *Transaction, decision *eventsv1.DecisionRecord, toCover int64) {
-	failed := slices.IndexFunc(decision.GetChecks(), func(check *eventsv1.CheckRecord) bool { return check.GetFailed() })
-	approved := c.Amount
-	decision.Outcome, decision.ResponseCode = typev1.Outcome_OUTCOME_APPROVED, responseApproved
+// decidePurchase decides about a purchase, and leaves the transaction as the decision does.
+func (c *Authorize) decidePurchase(a *Account, t *Transaction, profile *Profile, now time.Time) *eventsv1.DecisionRecord {
+	before := *t
+	surplus, surplusRule := profile.holdSurplus(t.Merchant.GetMcc(), t.PreAuthorization, c.Amount)
+	if c.Amount == 0 || before.granted() {
+		surplus, surplusRule = 0, "" // the network has told what to hold
+	}
+	granted := before
+	granted.grant(c.Amount, surplus)
+	decision := answerTo(a.checks(&request{
+		card: c.CardID, entryMode: c.EntryMode, network: c.Network, currency: c.Currency, profile: profile, now: now,
+		before: &before, after: &granted, amount: c.Amount, asked: c.Amount,
+	}))
+	room := a.room(profile)
 	switch {
-	case failed >= 0 && c.partly(a, t, decision.GetChecks()[failed]):
-		approved = a.balances.Available() + (c.Amount - toCover)
-		decision.Outcome, decision.ResponseCode = typev1.Outcome_OUTCOME_PARTIALLY_APPROVED, responsePartiallyApproved
-	case failed >= 0:
-		reason := decision.GetChecks()[failed].GetDeclineReason()
-		decision.Outcome, decision.DeclineReason, decision.ResponseCode = typev1.Outcome_OUTCOME_DECLINED, reason, ResponseCode(reason)
-		return
+	case decision.GetOutcome() == typev1.Outcome_OUTCOME_DECLINED && c.partly(&before, decision, room):
+		decision.Outcome, decision.DeclineReason, decision.ResponseCode = typev1.Outcome_OUTCOME_APPROVED, 0, responseApproved
+		approved := min(c.Amount, room)
+		granted = before
+		granted.grant(approved, room-approved)
+		if approved < c.Amount {
+			decision.Outcome, decision.ResponseCode = typev1.Outcome_OUTCOME_PARTIALLY_APPROVED, responsePartiallyApproved
+		}
+		decision.ApprovedAmount = approved
+	case decision.GetOutcome() == typev1.Outcome_OUTCOME_DECLINED:
+		if !before.granted() {
+			t.Authorization, t.MerchantCredit = decision.GetOutcome(), false
+		}
+		return decision
 	case c.Amount == 0:
 		decision.Outcome, decision.ResponseCode = typev1.Outcome_OUTCOME_VERIFIED, responseVerified
+	default:
+		decision.ApprovedAmount = c.Amount
 	}
-	decision.ApprovedAmount = approved
-	if !t.FinalPresented {
-		decision.HeldAmount = approved - min(approved, t.Cleared)
+	*t = granted
+	if !before.granted() {
+		t.Authorization = decision.GetOutcome()
+	}
+	if t.Held > before.Held {
+		decision.HoldExpiryRule = t.expireBy(profile, decision.GetApprovedAmount(), now)
+	}
+	if t.HoldSurplus > 0 {
+		decision.HoldAmountRule = surplusRule
+	}
+	return decision
+}
+
+// grant holds what was asked and the surplus on it, less what has cleared or is held already: a presentment or an advice that came before. What is complete, or
+// presented for good, holds nothing more.
+func (t *Transaction) grant(amount, surplus int64) {
+	t.MerchantCredit = false
+	if amount == 0 {
+		return
+	}
+	if !t.granted() {
+		t.Authorization = typev1.Outcome_OUTCOME_APPROVED
+	}
+	if t.Completed {
+		return
+	}
+	t.Authorized = max(t.Authorized, amount)
+	if t.FinalPresented {
+		return
+	}
+	if hold := amount + surplus - t.Cleared - t.Held; hold > 0 {
+		t.Held += hold
+		t.HoldSurplus, t.Expired, t.ReversedInFull = surplus, 0, false
 	}
 }
 
-// partly says whether a purchase that fails for want of credit can be approved in part.
-func (c *Authorize) partly(a *Account, t *Transaction, failed *eventsv1.CheckRecord) bool {
-	return c.PartialApprovalAllowed && failed.GetKind() == typev1.CheckKind_CHECK_KIND_CREDIT_LIMIT && a.balances.Available() > 0 && t.Cleared == 0
+// partly says whether a purchase that was declined for want of credit alone can be approved for what there is.
+func (c *Authorize) partly(before *Transaction, declined *eventsv1.DecisionRecord, room int64) bool {
+	failed := slices.IndexFunc(declined.GetChecks(), func(check *eventsv1.CheckRecord) bool { return check.GetFailed() })
+	return c.PartialApprovalAllowed && room > 0 && before.Cleared == 0 && before.Held == 0 &&
+		declined.GetChecks()[failed].GetKind() == typev1.CheckKind_CHECK_KIND_CREDIT_LIMIT
 }
 
-// checks runs all checks in the order of their kinds. The credit line is not checked for an amount in another currency, the card not where none was named.
-func (c *Authorize) checks(a *Account, profile *Profile, toCover int64, now time.Time) []*eventsv1.CheckRecord {
-	checks := make([]*eventsv1.CheckRecord, 0, 9)
-	if sent := c.Network.GetTransmittedAt(); sent != nil {
-		age, bound := now.Unix()-sent.GetSeconds(), int64(MessageAgeBound/time.Second)
-		checks = append(checks, numberCheck(typev1.CheckKind_CHECK_KIND_MESSAGE_AGE, age, bound, age > bound, typev1.DeclineReason_DECLINE_REASON_STALE_MESSAGE))
+// decideCredit decides about a merchant credit. It moves nothing; the refund will.
+func (c *Authorize) decideCredit(a *Account, t *Transaction, profile *Profile, now time.Time) *eventsv1.DecisionRecord {
+	decision := answerTo(a.checks(&request{
+		card: c.CardID, entryMode: c.EntryMode, network: c.Network, currency: c.Currency, profile: profile, now: now,
+		before: t, after: t, credit: true, asked: c.Amount,
+	}))
+	switch {
+	case decision.GetOutcome() == typev1.Outcome_OUTCOME_DECLINED:
+	case c.Amount == 0:
+		decision.Outcome, decision.ResponseCode = typev1.Outcome_OUTCOME_VERIFIED, responseVerified
+	default:
+		decision.ApprovedAmount = c.Amount
+		t.RefundAuthorized += c.Amount
 	}
-	checks = append(checks, checkAccountState(a.state))
-	if c.CardID != "" {
-		checks = append(checks, a.checkCard(c.CardID, now)...)
+	if !t.authorized() {
+		t.Authorization, t.MerchantCredit = decision.GetOutcome(), true
 	}
-	checks = append(checks,
-		codeCheck(typev1.CheckKind_CHECK_KIND_CURRENCY, c.Currency, a.balances.Currency, c.Currency != a.balances.Currency, typev1.DeclineReason_DECLINE_REASON_CURRENCY_NOT_SUPPORTED),
-		profile.checkCountry(c.Merchant.GetCountryCode(), a.homeCountry),
-		profile.checkMCC(c.Merchant.GetMcc()),
-		profile.checkMerchant(c.Merchant.GetMerchantId()))
-	if c.Currency == a.balances.Currency {
-		checks = append(checks, a.checkCreditLimit(toCover))
-	}
-	return checks
+	return decision
 }
 
-// checkCreditLimit holds posted + pending + withheld + amount against the credit limit. A verification (nothing to cover) passes on any balance.
-func (a *Account) checkCreditLimit(toCover int64) *eventsv1.CheckRecord {
-	owed, ok := add(a.balances.CreditLimit-a.balances.Available(), toCover)
-	if !ok {
-		owed = AmountBound
+// answerTo makes the decision from the checks: the first that failed declines.
+func answerTo(checks []*eventsv1.CheckRecord) *eventsv1.DecisionRecord {
+	decision := &eventsv1.DecisionRecord{Outcome: typev1.Outcome_OUTCOME_APPROVED, ResponseCode: responseApproved, Checks: checks}
+	if failed := slices.IndexFunc(checks, func(check *eventsv1.CheckRecord) bool { return check.GetFailed() }); failed >= 0 {
+		reason := checks[failed].GetDeclineReason()
+		decision.Outcome, decision.DeclineReason, decision.ResponseCode = typev1.Outcome_OUTCOME_DECLINED, reason, ResponseCode(reason)
 	}
-	failed := toCover > 0 && owed > a.balances.CreditLimit
-	return numberCheck(typev1.CheckKind_CHECK_KIND_CREDIT_LIMIT, owed, a.balances.CreditLimit, failed, typev1.DeclineReason_DECLINE_REASON_INSUFFICIENT_CREDIT)
-}
-
-func checkAccountState(state typev1.AccountState) *eventsv1.CheckRecord {
-	reason := map[typev1.AccountState]typev1.DeclineReason{
-		typev1.AccountState_ACCOUNT_STATE_SUSPENDED:   typev1.DeclineReason_DECLINE_REASON_ACCOUNT_SUSPENDED,
-		typev1.AccountState_ACCOUNT_STATE_CHARGED_OFF: typev1.DeclineReason_DECLINE_REASON_ACCOUNT_CHARGED_OFF,
-		typev1.AccountState_ACCOUNT_STATE_CLOSED:      typev1.DeclineReason_DECLINE_REASON_ACCOUNT_CLOSED,
-	}[state]
-	const wanted = typev1.AccountState_ACCOUNT_STATE_OPEN
-	return numberCheck(typev1.CheckKind_CHECK_KIND_ACCOUNT_STATE, int64(state), int64(wanted), state != wanted, reason)
-}
-
-// checkCard checks a card's state and last valid month.
-func (a *Account) checkCard(id string, now time.Time) []*eventsv1.CheckRecord {
-	const wanted = typev1.CardState_CARD_STATE_ACTIVE
-	known := a.card(id)
-	if known == nil {
-		return []*eventsv1.CheckRecord{numberCheck(typev1.CheckKind_CHECK_KIND_CARD_STATE, 0, int64(wanted), true, typev1.DeclineReason_DECLINE_REASON_UNKNOWN_CARD)}
-	}
-	reason := map[typev1.CardState]typev1.DeclineReason{
-		typev1.CardState_CARD_STATE_INACTIVE: typev1.DeclineReason_DECLINE_REASON_CARD_NOT_ACTIVATED,
-		typev1.CardState_CARD_STATE_PAUSED:   typev1.DeclineReason_DECLINE_REASON_CARD_PAUSED,
-		typev1.CardState_CARD_STATE_LOST:     typev1.DeclineReason_DECLINE_REASON_CARD_LOST,
-		typev1.CardState_CARD_STATE_STOLEN:   typev1.DeclineReason_DECLINE_REASON_CARD_STOLEN,
-		typev1.CardState_CARD_STATE_CLOSED:   typev1.DeclineReason_DECLINE_REASON_CARD_CLOSED,
-	}[known.state]
-	month := int64(now.Year())*100 + int64(now.Month())
-	last := int64(known.expiryYear)*100 + int64(known.expiryMonth)
-	return []*eventsv1.CheckRecord{
-		numberCheck(typev1.CheckKind_CHECK_KIND_CARD_STATE, int64(known.state), int64(wanted), known.state != wanted, reason),
-		numberCheck(typev1.CheckKind_CHECK_KIND_CARD_EXPIRY, month, last, month > last, typev1.DeclineReason_DECLINE_REASON_CARD_EXPIRED),
-	}
-}
-
-func numberCheck(kind typev1.CheckKind, seen, bound int64, failed bool, reason typev1.DeclineReason) *eventsv1.CheckRecord {
-	check := &eventsv1.CheckRecord{Kind: kind, Seen: seen, Bound: bound, Failed: failed}
-	if failed {
-		check.DeclineReason = reason
-	}
-	return check
-}
-
-func codeCheck(kind typev1.CheckKind, seen, bound string, failed bool, reason typev1.DeclineReason) *eventsv1.CheckRecord {
-	check := &eventsv1.CheckRecord{Kind: kind, SeenCode: seen, BoundCode: bound, Failed: failed}
-	if failed {
-		check.DeclineReason = reason
-	}
-	return check
+	return decision
 }
 
 // approvalCode makes the six characters of DE38. They follow from where and when the decision was made, so no randomness is needed.

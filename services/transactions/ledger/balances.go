@@ -96,7 +96,11 @@ func effectOf(event *eventsv1.LedgerEvent) effect {
 	case *eventsv1.LedgerEvent_LimitChanged:
 		return effect{limit: fact.LimitChanged.GetCreditLimit() - fact.LimitChanged.GetPreviousCreditLimit()}
 	case *eventsv1.LedgerEvent_AuthorizationApproved:
-		return effect{pending: event.GetDecision().GetHeldAmount()}
+		return effect{pending: event.GetDecision().GetHeldAmount() - fact.AuthorizationApproved.GetAlreadyHeld()}
+	case *eventsv1.LedgerEvent_AuthorizationIncremented:
+		return effect{pending: fact.AuthorizationIncremented.GetAddedAmount()}
+	case *eventsv1.LedgerEvent_AuthorizationAdvised:
+		return effect{pending: fact.AuthorizationAdvised.GetHeldChange()}
 	case *eventsv1.LedgerEvent_AuthorizationReversed:
 		return effect{pending: -fact.AuthorizationReversed.GetReleasedAmount()}
 	case *eventsv1.LedgerEvent_AuthorizationExpired:
@@ -105,13 +109,21 @@ func effectOf(event *eventsv1.LedgerEvent) effect {
 		return effect{posted: fact.PresentmentPosted.GetAmount(), pending: -fact.PresentmentPosted.GetReleasedAmount()}
 	case *eventsv1.LedgerEvent_RefundPosted:
 		return effect{posted: -fact.RefundPosted.GetAmount()}
+	case *eventsv1.LedgerEvent_PresentmentReversed:
+		return effect{posted: -fact.PresentmentReversed.GetAmount()}
+	case *eventsv1.LedgerEvent_RefundReversed:
+		return effect{posted: fact.RefundReversed.GetAmount()}
+	case *eventsv1.LedgerEvent_DisputeCredited:
+		return effect{posted: -fact.DisputeCredited.GetAmount()}
+	case *eventsv1.LedgerEvent_DisputeCreditReversed:
+		return effect{posted: fact.DisputeCreditReversed.GetAmount()}
 	case *eventsv1.LedgerEvent_PaymentPosted:
 		return effect{posted: -fact.PaymentPosted.GetAmount(), withheld: fact.PaymentPosted.GetWithheldAmount()}
 	case *eventsv1.LedgerEvent_PaymentReturned:
 		return effect{posted: fact.PaymentReturned.GetAmount(), withheld: -fact.PaymentReturned.GetReleasedAmount()}
 	case *eventsv1.LedgerEvent_WithholdingEnded:
 		return effect{withheld: -fact.WithholdingEnded.GetReleasedAmount()}
-	case *eventsv1.LedgerEvent_AuthorizationDeclined, *eventsv1.LedgerEvent_CommandRejected,
+	case *eventsv1.LedgerEvent_AuthorizationDeclined, *eventsv1.LedgerEvent_IncrementDeclined, *eventsv1.LedgerEvent_CommandRejected,
 		*eventsv1.LedgerEvent_AccountChanged, *eventsv1.LedgerEvent_CardChanged:
 		return effect{}
 	default:

@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +19,9 @@ import (
 )
 
 const testAccount = "acct-1"
+
+// holdLife is how long the holds of most purchases live.
+const holdLife = defaultHoldDays * day
 
 // noon is when every book is opened.
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
@@ -74,7 +79,11 @@ func (b *book) do(c Command) answer {
 	}
 	expired := b.expire()
 	// Only now: what expired has left memory.
-	if needs := b.account.Lookup(c).Needs; needs != 0 {
+	for asked := 0; b.account.Lookup(c).Needs != 0; asked++ {
+		if asked > mostRecalled {
+			b.Fatalf("%s %s needs to see event %d for ever", c.Kind(), c.ID(), b.account.Lookup(c).Needs)
+		}
+		needs := b.account.Lookup(c).Needs
 		b.account.Recall(b.read(needs), needs)
 	}
 	before, length = b.account.View(), len(b.log)
@@ -93,6 +102,16 @@ func (b *book) do(c Command) answer {
 // repeat answers a command whose id was answered before, as the engine does.
 func (b *book) repeat(c Command, first uint64) answer {
 	event := b.read(first)
+	if carrier, carries := c.(messenger); carries && b.account.Answered(c.Kind(), c.ID()) == 0 {
+		key, digest := carrier.Message()
+		if !bytes.Equal(key, event.GetEnvelope().GetMessageKey()) || len(key) == 0 {
+			b.Fatalf("event %d is remembered as the answer to the message of %s, which it is not", first, c.ID())
+		}
+		if !bytes.Equal(digest, event.GetEnvelope().GetMessageDigest()) {
+			return answer{err: failure.New(failure.AlreadyExists, "MESSAGE_REUSED", "the message was answered before with other content")}
+		}
+		return answer{event: event, duplicate: true}
+	}
 	if event.GetEnvelope().GetCommandKind() != c.Kind() || event.GetEnvelope().GetCommandId() != c.ID() {
 		b.Fatalf("event %d is remembered as the answer to %s, which it is not", first, c.ID())
 	}
@@ -154,8 +173,31 @@ func (b *book) store(event *eventsv1.LedgerEvent) {
 	if carried.GetPending() != held || carried.GetWithheld() != withheld {
 		b.Fatalf("pending is %d and withheld %d, the open holds are %d and the withholdings %d", carried.GetPending(), carried.GetWithheld(), held, withheld)
 	}
-	if _, asked := event.GetFact().(*eventsv1.LedgerEvent_AuthorizationApproved); asked && event.GetDecision().GetHeldAmount() > 0 && carried.GetAvailable() < 0 {
+	granted := event.GetAuthorizationApproved() != nil || event.GetAuthorizationIncremented() != nil
+	profile, _ := b.rules.profile(b.account.profile)
+	if beyond := carried.GetCreditLimit() * profile.OverLimitPercent / 100; granted && effectOf(event).pending > 0 && carried.GetAvailable() < -beyond {
 		b.Fatalf("event %d approves beyond the line: %v", at.Sequence, carried)
+	}
+}
+
+// checkSpending adds up what was spent from the last events of all transactions, and compares.
+func (b *book) checkSpending() {
+	b.Helper()
+	var want tally
+	byCard := map[string]tally{}
+	for _, began := range b.account.order {
+		last := b.account.answered[began.transaction]
+		t := TransactionOf(b.read(last), last)
+		want = want.plus(t.spent())
+		byCard[t.CardID] = byCard[t.CardID].plus(t.spent())
+	}
+	if got := b.account.spending.since(beginning, nil); got != want {
+		b.Fatalf("%+v was spent, the transactions come to %+v", got, want)
+	}
+	for card, want := range byCard {
+		if got := b.account.spending.since(beginning, []string{card}); got != want {
+			b.Fatalf("%+v was spent with card %q, its transactions come to %+v", got, card, want)
+		}
 	}
 }
 
@@ -210,6 +252,7 @@ func (b *book) checkReplay() {
 	if difference := compare(b.account, replayed); difference != "" {
 		b.Fatalf("the replay of the log differs: %s", difference)
 	}
+	b.checkSpending()
 }
 
 // compare says how two accounts differ; empty when they do not.
@@ -219,6 +262,8 @@ func compare(a, b *Account) string {
 		return fmt.Sprintf("%+v and %+v", a.View(), b.View())
 	case a.state != b.state, a.homeCountry != b.homeCountry, a.profile != b.profile, !proto.Equal(a.controls, b.controls), !slices.EqualFunc(a.cards, b.cards, sameCard):
 		return "what is known of account and cards"
+	case !reflect.DeepEqual(a.spending, b.spending):
+		return fmt.Sprintf("what was spent: %+v and %+v", a.spending, b.spending)
 	case !maps.Equal(a.answered, b.answered):
 		return "the commands remembered"
 	case !slices.Equal(a.order, b.order):
@@ -300,10 +345,14 @@ func decisionWords(d *eventsv1.DecisionRecord, duplicate bool) string {
 			words += ", " + amount.name + " " + major(amount.minor)
 		}
 	}
+	late := "late"
+	if d.GetDaysLate() > 0 {
+		late += fmt.Sprintf(" by %dd", d.GetDaysLate())
+	}
 	for _, flag := range []struct {
 		name string
 		set  bool
-	}{{"late", d.GetLate()}, {"unmatched", d.GetUnmatched()}, {"duplicate", duplicate}} {
+	}{{"tolerated", d.GetOverCaptureTolerated()}, {late, d.GetLate()}, {"unmatched", d.GetUnmatched()}, {"capped", d.GetReversalCapped()}, {"duplicate", duplicate}} {
 		if flag.set {
 			words += ", " + flag.name
 		}
@@ -336,7 +385,8 @@ func transactionWords(t *Transaction) string {
 	for _, sum := range []struct {
 		name  string
 		minor int64
-	}{{"authorized", t.Authorized}, {"reversed", t.Reversed}, {"expired", t.Expired}, {"cleared", t.Cleared}, {"refunded", t.Refunded}, {"held", t.Held},
+	}{{"authorized", t.Authorized}, {"reversed", t.Reversed}, {"expired", t.Expired}, {"cleared", t.Cleared}, {"taken back", t.ClearingReversed},
+		{"credit", t.RefundAuthorized}, {"refunded", t.Refunded}, {"refund taken back", t.RefundReversed}, {"disputed", t.Disputed}, {"held", t.Held}, {"surplus", t.HoldSurplus},
 		{"paid", t.Paid}, {"returned", t.Returned}, {"withheld", t.Withheld}} {
 		if sum.minor != 0 {
 			words = append(words, sum.name+" "+major(sum.minor))
@@ -349,9 +399,9 @@ func transactionWords(t *Transaction) string {
 func checkWords(c *eventsv1.CheckRecord) string {
 	var seen, bound string
 	switch c.GetKind() {
-	case typev1.CheckKind_CHECK_KIND_MESSAGE_AGE, typev1.CheckKind_CHECK_KIND_CARD_EXPIRY:
+	case typev1.CheckKind_CHECK_KIND_MESSAGE_AGE, typev1.CheckKind_CHECK_KIND_CARD_EXPIRY, typev1.CheckKind_CHECK_KIND_SINGLE_USE, typev1.CheckKind_CHECK_KIND_WINDOW_COUNT:
 		seen, bound = fmt.Sprint(c.GetSeen()), fmt.Sprint(c.GetBound())
-	case typev1.CheckKind_CHECK_KIND_CREDIT_LIMIT:
+	case typev1.CheckKind_CHECK_KIND_CREDIT_LIMIT, typev1.CheckKind_CHECK_KIND_MAX_AMOUNT, typev1.CheckKind_CHECK_KIND_WINDOW_AMOUNT:
 		seen, bound = major(c.GetSeen()), major(c.GetBound())
 	case typev1.CheckKind_CHECK_KIND_ACCOUNT_STATE:
 		seen, bound = word(typev1.AccountState(c.GetSeen()), "ACCOUNT_STATE_"), word(typev1.AccountState(c.GetBound()), "ACCOUNT_STATE_")
@@ -364,7 +414,17 @@ func checkWords(c *eventsv1.CheckRecord) string {
 	if c.GetFailed() {
 		outcome = "failed, " + word(c.GetDeclineReason(), "DECLINE_REASON_")
 	}
-	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s / %s: %s", word(c.GetKind(), "CHECK_KIND_"), seen, bound, outcome)), " ")
+	name := word(c.GetKind(), "CHECK_KIND_")
+	if c.GetScope() != 0 {
+		name += " of " + word(c.GetScope(), "CHECK_SCOPE_")
+	}
+	if c.GetWindow() != 0 {
+		name += " a " + word(c.GetWindow(), "WINDOW_")
+	}
+	if c.GetTrailingHours() != 0 {
+		name += fmt.Sprintf(" in %dh", c.GetTrailingHours())
+	}
+	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s / %s: %s", name, seen, bound, outcome)), " ")
 }
 
 // word turns an enum value into words: OUTCOME_PARTIALLY_APPROVED is "partially approved".

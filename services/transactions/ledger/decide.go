@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"cmp"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -9,7 +11,8 @@ import (
 	"github.com/cardlog/cardlog/services/internal/failure"
 )
 
-// Command is one of *Authorize, *ReverseAuthorization, *Present, *Refund, *FollowAccounts and *FollowPayments.
+// Command is one of *Authorize, *IncrementAuthorization, *AdviseAuthorization, *ReverseAuthorization, *Present, *ReversePresentment, *Refund, *ReverseRefund,
+// *CreditDispute, *ReverseDisputeCredit, *FollowAccounts and *FollowPayments.
 type Command interface {
 	// Account is the id of the account.
 	Account() string
@@ -27,13 +30,13 @@ type Command interface {
 }
 
 // Decide answers a command with exactly one event, or with a *failure.Error when nothing is to be stored. It changes nothing.
-// A transaction that the command is about and that is not in memory must have been recalled: see Lookup.
+// What the command needs to see and is not in memory must have been recalled: see Lookup.
 func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if _, opening := c.(*FollowAccounts); !opening && !a.known() {
 		return nil, failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", a.id)
 	}
 	if key := c.about(); key != "" && a.transaction(key) == nil && a.LastEventOf(key) != 0 {
-		return nil, failure.New(failure.AlreadyExists, "ID_COLLISION", "the transaction id cannot be told apart from another one on this account; use another id")
+		return nil, errCollision
 	}
 	event, err := c.decide(a, rules, at)
 	if err != nil {
@@ -42,26 +45,47 @@ func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv
 	if err := a.balances.fits(effectOf(event)); err != nil {
 		return nil, err
 	}
+	if decision := event.GetDecision(); decision != nil {
+		_, decision.RulesProfile = rules.profile(a.profile)
+		decision.RulesVersion = rules.Version
+	}
 	a.address(event, c.Kind(), c.ID(), at)
 	event.Envelope.CommandDigest = c.Digest()
+	if carrier, carries := c.(messenger); carries {
+		event.Envelope.MessageKey, event.Envelope.MessageDigest = carrier.Message()
+	}
 	return event, nil
 }
 
-// address gives an event its balances and its envelope.
+var errCollision = failure.New(failure.AlreadyExists, "ID_COLLISION", "the id cannot be told apart from another one on this account; use another id")
+
+// address gives an event its balances, what it changes of what was spent, and its envelope.
 func (a *Account) address(event *eventsv1.LedgerEvent, kind eventsv1.CommandKind, id string, at command.Position) {
 	event.Balances = a.balances.plus(effectOf(event)).record()
+	event.Spending = a.spendingChanges(event.GetTransaction())
 	event.Envelope = &eventsv1.Envelope{
 		AccountId: a.id, PreviousSequence: a.sequence, DecidedAt: timestamppb.New(at.Time), CommandKind: kind, CommandId: id,
 	}
 }
 
-// Lookup says whether the command's id was answered before, or its transaction must be recalled first.
+// Lookup says whether the command's id, or its network message, was answered before, or a stored event must be recalled first. It may have to be asked several times:
+// a reversal names what it takes back, and only that says which transaction it belongs to.
 func (a *Account) Lookup(c Command) command.Lookup {
-	if answered := a.Answered(c.Kind(), c.ID()); answered != 0 {
+	if answered := cmp.Or(a.Answered(c.Kind(), c.ID()), a.answeredMessage(c)); answered != 0 {
 		return command.Lookup{Answer: answered}
 	}
-	if key := c.about(); key != "" && a.transaction(key) == nil {
-		if last := a.LastEventOf(key); a.recalled == nil || a.recalled.last != last { // else that event is another transaction's: see Decide
+	key := c.about()
+	if reversal, reverses := c.(takeBack); reverses {
+		original := a.Answered(reversal.original())
+		for _, sequence := range []uint64{original, a.takenBackAt(reversal)} {
+			if sequence != 0 && a.recall(sequence) == nil {
+				return command.Lookup{Needs: sequence}
+			}
+		}
+		key = a.recall(original).GetTransaction().GetTransactionId()
+	}
+	if key != "" && a.transaction(key) == nil {
+		if last := a.LastEventOf(key); a.recall(last) == nil { // else that event is another transaction's: see Decide
 			return command.Lookup{Needs: last}
 		}
 	}
@@ -76,9 +100,15 @@ func (a *Account) Answered(kind eventsv1.CommandKind, id string) uint64 {
 	return a.answered[fingerprintOf(kind, id)]
 }
 
-// Recall takes the transaction of a stored event back into memory, for the command that is about it.
+// mostRecalled is how many events a command can need to see: what it takes back, who took it back before, and the last event of the transaction.
+const mostRecalled = 3
+
+// Recall takes a stored event back into memory, for the command that needs to see it. The account forgets it with its next event.
 func (a *Account) Recall(event *eventsv1.LedgerEvent, sequence uint64) {
-	a.recalled = TransactionOf(event, sequence)
+	if len(a.recalled) == mostRecalled {
+		a.recalled = a.recalled[1:]
+	}
+	a.recalled = append(a.recalled, recalledEvent{sequence, event})
 }
 
 // find returns a copy of a transaction to work on, or nil when there is none.
@@ -109,8 +139,13 @@ func rejected(t *Transaction, reason typev1.RejectionReason, requested int64) *e
 	return &eventsv1.LedgerEvent{
 		Transaction: t.record(),
 		Decision: &eventsv1.DecisionRecord{
-			Outcome: typev1.Outcome_OUTCOME_REJECTED, RejectionReason: reason, ResponseCode: responseNoActionTaken,
+			Outcome: typev1.Outcome_OUTCOME_REJECTED, RejectionReason: reason, ResponseCode: responseNoActionTaken, HeldAmount: t.Held,
 		},
 		Fact: &eventsv1.LedgerEvent_CommandRejected{CommandRejected: &eventsv1.CommandRejected{RequestedAmount: requested}},
 	}
+}
+
+// transactionNotFound is the error of a command that is about no transaction.
+func (a *Account) transactionNotFound(id string) error {
+	return failure.New(failure.NotFound, "TRANSACTION_NOT_FOUND", "account %s has no transaction %s", a.id, id)
 }

@@ -52,7 +52,7 @@ func (a *Account) nextDue() *Transaction {
 
 // planDue notes when an open transaction is due. Entries of what ended early are thrown out when they outnumber the open ones.
 func (a *Account) planDue(t *Transaction) {
-	heap.Push(&a.due, dueHold{at: t.ExpiresAt, transaction: t.key()})
+	heap.Push(&a.due, dueHold{at: t.ExpiresAt, transaction: t.Key()})
 	if len(a.due) > 2*len(a.open)+16 {
 		a.due = a.due[:0]
 		for key, held := range a.open {

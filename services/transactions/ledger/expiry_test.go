@@ -80,14 +80,14 @@ func TestExpiriesComeInOrderWithTheirIDs(t *testing.T) {
 		wait -2h
 		authorize d 1.00
 		wait 8d`)
-	if due, ok := b.account.NextDue(); !ok || !due.Equal(noon.Add(HoldLife)) {
+	if due, ok := b.account.NextDue(); !ok || !due.Equal(noon.Add(holdLife)) {
 		t.Errorf("next due is %v, %v", due, ok)
 	}
 	var ids []string
 	for _, event := range b.expire() {
 		ids = append(ids, event.GetEnvelope().GetCommandId())
 		fact, id := event.GetAuthorizationExpired(), event.GetTransaction().GetTransactionId()
-		if want := map[string]time.Time{"b": noon, "c": noon.Add(time.Hour), "d": noon.Add(time.Hour)}[id].Add(HoldLife); !fact.GetDueAt().AsTime().Equal(want) || fact.GetReleasedAmount() != 100 {
+		if want := map[string]time.Time{"b": noon, "c": noon.Add(time.Hour), "d": noon.Add(time.Hour)}[id].Add(holdLife); !fact.GetDueAt().AsTime().Equal(want) || fact.GetReleasedAmount() != 100 {
 			t.Errorf("%s: %v, want due at %v", id, fact, want)
 		}
 		if event.GetDecision() != nil || event.GetTransaction().GetExpiries() != 1 {
@@ -132,7 +132,7 @@ func TestClosedTransactionsLeaveMemory(t *testing.T) {
 	if len(b.account.open) != 1 || len(b.account.due) > 20 {
 		t.Errorf("%d transactions and %d due times in memory, want 1 and few", len(b.account.open), len(b.account.due))
 	}
-	b.clock = noon.Add(HoldLife)
+	b.clock = noon.Add(holdLife)
 	b.run(`
 		due       | expired stays 1.00
 		authorize new-777 1.00`)

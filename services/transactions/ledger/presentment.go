@@ -46,7 +46,7 @@ func (c *Present) Digest() []byte {
 
 func (c *Present) about() string { return c.TransactionID }
 
-func (c *Present) decide(a *Account, _ *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *Present) decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if err := a.inCurrency(c.Currency); err != nil {
 		return nil, err
 	}
@@ -55,14 +55,19 @@ func (c *Present) decide(a *Account, _ *Rules, at command.Position) (*eventsv1.L
 		t = unmatched(c.TransactionID, c.NewTransactionID, c.CardID, c.Merchant, at)
 	}
 	decision := recorded(c.Amount)
-	decision.Unmatched = t.Authorization == typev1.Outcome_OUTCOME_UNSPECIFIED
-	decision.Late = t.Expiries > 0
+	decision.Unmatched = !t.authorized()
+	if t.Expired > 0 {
+		decision.Late, decision.DaysLate = true, int32(at.Time.Sub(t.ExpiresAt)/day)
+	}
 	before := t.overCapture()
 	var ok bool
 	if t.Cleared, ok = add(t.Cleared, c.Amount); !ok {
 		return nil, errOverflow
 	}
-	decision.OverCaptureAmount = t.overCapture() - before
+	if decision.OverCaptureAmount = t.overCapture() - before; decision.GetOverCaptureAmount() > 0 {
+		profile, _ := rules.profile(a.profile)
+		decision.OverCaptureTolerated = profile.tolerates(t.overCapture(), max(0, t.Authorized-t.Reversed), t.Merchant.GetMcc(), t.PreAuthorization)
+	}
 	claimed := c.Amount
 	if !c.MoreToCome {
 		claimed = t.Held

@@ -65,7 +65,7 @@ func TestPresent(t *testing.T) {
 			wait 7d
 			due                        | expired t1 35.00                             | posted 0.00 pending 0.00 available 1000.00
 			wait 3d
-			present p1 35.00 of t1     | 00 recorded 35.00, late                      | posted 35.00 pending 0.00 available 965.00
+			present p1 35.00 of t1     | 00 recorded 35.00, late by 3d                | posted 35.00 pending 0.00 available 965.00
 			show t1                    | authorized 35.00, expired 35.00, cleared 35.00`},
 		{"posts late when it comes just as the hold expires", `
 			authorize t1 35.00

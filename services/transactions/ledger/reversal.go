@@ -4,7 +4,6 @@ import (
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 	"github.com/cardlog/cardlog/services/internal/command"
-	"github.com/cardlog/cardlog/services/internal/failure"
 )
 
 // ReverseAuthorization releases all or part of a hold.
@@ -14,6 +13,8 @@ type ReverseAuthorization struct {
 	// Amount to release in minor units of Currency; 0 releases all that is held.
 	Amount   int64
 	Currency string
+	// Network is the network's message, where there was one.
+	Network *typev1.NetworkMessage
 }
 
 // Account is the id of the account.
@@ -29,7 +30,20 @@ func (c *ReverseAuthorization) ID() string { return c.ReversalID }
 
 // Digest of all fields.
 func (c *ReverseAuthorization) Digest() []byte {
-	return command.NewDigest().Text(c.TransactionID).Number(c.Amount).Text(c.Currency).Sum()
+	d := command.NewDigest().Text(c.TransactionID).Number(c.Amount).Text(c.Currency)
+	if c.Network != nil { // stored digests of others are without
+		d = digestNetwork(d, c.Network)
+	}
+	return d.Sum()
+}
+
+// Message is what the network's message is known by, and the digest of what it asks.
+func (c *ReverseAuthorization) Message() (key, digest []byte) {
+	return messageOf(reversalMessage, c.Kind(), c.Network, c.content)
+}
+
+func (c *ReverseAuthorization) content() command.Digest {
+	return command.NewDigest().Number(c.Amount).Text(c.Currency)
 }
 
 func (c *ReverseAuthorization) about() string { return c.TransactionID }
@@ -42,9 +56,11 @@ func (c *ReverseAuthorization) decide(a *Account, _ *Rules, _ command.Position) 
 	}
 	t := a.find(c.TransactionID)
 	if t == nil {
-		return nil, failure.New(failure.NotFound, "TRANSACTION_NOT_FOUND", "account %s has no transaction %s", a.id, c.TransactionID)
+		return nil, a.transactionNotFound(c.TransactionID)
 	}
-	if !t.granted() {
+	switch {
+	case t.MerchantCredit: // nothing is held for it
+	case !t.granted():
 		return rejected(t, typev1.RejectionReason_REJECTION_REASON_AUTHORIZATION_NOT_OPEN, c.Amount), nil
 	}
 	if t.Held == 0 {
@@ -56,10 +72,13 @@ func (c *ReverseAuthorization) decide(a *Account, _ *Rules, _ command.Position) 
 	}
 	released := t.release(wanted)
 	t.Reversed += released
+	t.ReversedInFull = t.Held == 0
 	decision := recorded(released)
-	decision.HeldAmount = t.Held
+	decision.HeldAmount, decision.ReversalCapped = t.Held, released < wanted
 	return &eventsv1.LedgerEvent{
 		Transaction: t.record(), Decision: decision,
-		Fact: &eventsv1.LedgerEvent_AuthorizationReversed{AuthorizationReversed: &eventsv1.AuthorizationReversed{RequestedAmount: c.Amount, ReleasedAmount: released}},
+		Fact: &eventsv1.LedgerEvent_AuthorizationReversed{AuthorizationReversed: &eventsv1.AuthorizationReversed{
+			RequestedAmount: c.Amount, ReleasedAmount: released, Network: c.Network,
+		}},
 	}, nil
 }

@@ -17,7 +17,7 @@ func TestReverseAuthorization(t *testing.T) {
 		{"releases no more than is held", `
 			authorize t1 45.00
 			reverse r1 of t1 20.00
-			reverse r2 of t1 45.00     | 00 recorded 25.00                            | posted 0.00 pending 0.00 available 1000.00
+			reverse r2 of t1 45.00     | 00 recorded 25.00, capped                    | posted 0.00 pending 0.00 available 1000.00
 			show t1                    | authorized 45.00, reversed 45.00`},
 		{"rejects a second full reversal", `
 			authorize t1 45.00

@@ -1,11 +1,6 @@
 package ledger
 
-import (
-	"slices"
-
-	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
-	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
-)
+import "math/bits"
 
 // DefaultProfile is the name of the profile of accounts that name none.
 const DefaultProfile = "default"
@@ -21,8 +16,10 @@ type Rules struct {
 	Profiles map[string]*Profile
 }
 
-// Profile is a named set of rules for authorizations.
+// Profile is a named set of rules for purchases.
 type Profile struct {
+	// OverLimitPercent of the credit limit may be spent beyond it.
+	OverLimitPercent int64
 	// BlockedMCCs are merchant categories whose purchases are declined.
 	BlockedMCCs []string
 	// BlockedMerchants are merchant ids whose purchases are declined.
@@ -31,11 +28,17 @@ type Profile struct {
 	AllowedCountries []string
 	// BlockedCountries are merchant countries that are declined.
 	BlockedCountries []string
+	// HoldExpiry says how long holds live; the most specific row is used. For what no row is for, it is seven days.
+	HoldExpiry []HoldExpiryRow
+	// HoldAmount says what is held beyond what was asked; the most specific row is used. For what no row is for, nothing is.
+	HoldAmount []HoldAmountRow
+	// OverCaptureTolerance says which over-captures are normal; the most specific row is used. For what no row is for, none is.
+	OverCaptureTolerance []ToleranceRow
 }
 
 // BuiltInRules are the rules when no file is given: one profile that blocks nothing.
 func BuiltInRules() *Rules {
-	return &Rules{Version: "built-in-1", Profiles: map[string]*Profile{DefaultProfile: {}}}
+	return &Rules{Version: "built-in-2", Profiles: map[string]*Profile{DefaultProfile: {HoldExpiry: DefaultHoldExpiry()}}}
 }
 
 // profile returns a profile with its name. An account whose profile is gone from the file is decided by the default one, and the decision says so.
@@ -46,31 +49,42 @@ func (r *Rules) profile(name string) (*Profile, string) {
 	return r.Profiles[DefaultProfile], DefaultProfile
 }
 
-func (p *Profile) checkCountry(country, home string) *eventsv1.CheckRecord {
-	in := func(list []string) bool {
-		return slices.Contains(list, country) || (country == home && home != "" && slices.Contains(list, HomeCountry))
+// holdExpiry returns the row that says how long a hold lives.
+func (p *Profile) holdExpiry(mcc string, preAuthorization bool, amount int64) HoldExpiryRow {
+	if row, ok := mostSpecific(p.HoldExpiry, mcc, preAuthorization, amount); ok {
+		return row
 	}
-	bound, failed := "", false
-	switch {
-	case in(p.BlockedCountries):
-		bound, failed = "blocked", true
-	case len(p.AllowedCountries) > 0 && !in(p.AllowedCountries):
-		bound, failed = "not allowed", true
-	}
-	return codeCheck(typev1.CheckKind_CHECK_KIND_MERCHANT_COUNTRY, country, bound, failed, typev1.DeclineReason_DECLINE_REASON_COUNTRY_BLOCKED)
+	return HoldExpiryRow{Days: defaultHoldDays}
 }
 
-func (p *Profile) checkMCC(mcc string) *eventsv1.CheckRecord {
-	return blockedCheck(typev1.CheckKind_CHECK_KIND_MCC, mcc, p.BlockedMCCs, typev1.DeclineReason_DECLINE_REASON_MCC_BLOCKED)
-}
-
-func (p *Profile) checkMerchant(id string) *eventsv1.CheckRecord {
-	return blockedCheck(typev1.CheckKind_CHECK_KIND_MERCHANT, id, p.BlockedMerchants, typev1.DeclineReason_DECLINE_REASON_MERCHANT_BLOCKED)
-}
-
-func blockedCheck(kind typev1.CheckKind, seen string, blocked []string, reason typev1.DeclineReason) *eventsv1.CheckRecord {
-	if slices.Contains(blocked, seen) {
-		return codeCheck(kind, seen, "blocked", true, reason)
+// holdSurplus returns what is held beyond an amount that was asked, and the row that says so; the row is empty when nothing is.
+func (p *Profile) holdSurplus(mcc string, preAuthorization bool, amount int64) (surplus int64, rule string) {
+	row, ok := mostSpecific(p.HoldAmount, mcc, preAuthorization, amount)
+	if !ok || amount > AmountBound {
+		return 0, ""
 	}
-	return codeCheck(kind, seen, "", false, reason)
+	surplus = percentOf(amount, row.Percent)
+	if row.Fixed != 0 {
+		surplus = max(0, row.Fixed-amount)
+	}
+	if surplus == 0 {
+		return 0, ""
+	}
+	return surplus, row.String()
+}
+
+// tolerates says whether an over-capture of what was authorized is normal.
+func (p *Profile) tolerates(overCapture, authorized int64, mcc string, preAuthorization bool) bool {
+	row, ok := mostSpecific(p.OverCaptureTolerance, mcc, preAuthorization, authorized)
+	return ok && overCapture <= percentOf(authorized, row.Percent)
+}
+
+// percentOf returns so much percent of an amount, rounded down, and at most AmountBound.
+func percentOf(amount, percent int64) int64 {
+	high, low := bits.Mul64(uint64(amount), uint64(percent))
+	if high >= 100 {
+		return AmountBound
+	}
+	part, _ := bits.Div64(high, low, 100)
+	return int64(min(part, AmountBound))
 }

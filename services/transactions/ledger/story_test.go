@@ -19,10 +19,17 @@ import (
 //
 // What happens:
 //
-//	authorize t1 45.00     also: EUR, card c2, no-card, mcc 7995, merchant shop-2, country US, partial (may be approved in part), sent 45d (ago)
-//	present p1 45.00       a presentment; also: EUR, of t1, more-to-come
-//	reverse r1 of t1       a reversal of all that is held; also an amount, EUR
+//	authorize t1 45.00     also: EUR, card c2, no-card, mcc 7995, merchant shop-2, country US, partial (may be approved in part), sent 45d (ago), pre-auth,
+//	                       entry ecommerce, credit (a merchant credit), message m1 (the network's, which can be told from all others)
+//	increment i1 10.00     of t1, always; also: EUR, card c2, sent 45d, message m1
+//	advise a1 30.00        of t1, always; stand-in, or else a completion; also: EUR, card c2, mcc 5542, message m1
+//	reverse r1 of t1       a reversal of all that is held; also an amount, EUR, message m1
+//	present p1 45.00       a presentment; also: EUR, of t1, more-to-come, card c2
+//	unpresent u1 of p1     takes the presentment p1 back
 //	refund f1 20.00        also: EUR, of t1
+//	unrefund u1 of f1      takes the refund f1 back
+//	dispute d1 20.00       of t1, always: credits it; also: EUR
+//	undispute d1           takes that credit back; also: an amount, EUR, of t1
 //	wait 6d23h59m59s       the clock goes on
 //	due                    the engine's timer rings
 //	open 1000.00 GBP       ACCOUNTS tells the ledger that the account was opened; also: home GB, profile strict
@@ -30,6 +37,8 @@ import (
 //	return m1 R01          that it came back
 //	unwithhold m1          that what was withheld of it may be spent
 //	again                  what PAYMENTS told last, once more
+//	controls c1 max=9.00   ACCOUNTS tells the spending controls of a card, or of the account: max=9.00 day=50.00/3 24h=/2 (amount/count), mcc=5411,5812 no-mcc=7995
+//	                       country=GB,FR no-country=KP merchant=shop-1 first-merchant single-use; nothing: none
 //	limit 500.00, state suspended, home FR, card c2 inactive, card c2 active 12/2030, replace c1 by c2
 //	balance                what a balance inquiry answers now
 //	show t1                the sums of a transaction that are not zero, as they are now; of a payment: payment/m1
@@ -91,7 +100,7 @@ func (b *book) perform(words []string) string {
 			return orNothing(transactionWords(t.At(b.next().Time)))
 		}
 		return "no such transaction"
-	case "open", "limit", "state", "home", "card", "replace":
+	case "open", "limit", "state", "home", "card", "replace", "controls":
 		return b.do(b.follow(words)).String()
 	case "pay", "return", "unwithhold":
 		return b.do(b.move(words)).String()
@@ -127,12 +136,12 @@ func (b *book) options(words []string) options {
 			o.amount = b.minor(w)
 		case len(w) == 3 && strings.ToUpper(w) == w:
 			o.currency = w
-		case slices.Contains([]string{"partial", "more-to-come", "no-card", "reviewed"}, w):
+		case slices.Contains([]string{"partial", "more-to-come", "no-card", "reviewed", "pre-auth", "credit", "stand-in"}, w):
 			o.flags = append(o.flags, w)
 		case w == "only":
 			i++
 			o.part = b.minor(words[i])
-		case slices.Contains([]string{"withheld", "of", "card", "mcc", "merchant", "country", "sent", "home", "profile"}, w):
+		case slices.Contains([]string{"withheld", "of", "card", "mcc", "merchant", "country", "sent", "home", "profile", "entry", "message"}, w):
 			i++
 			o.named[w] = words[i]
 		default:
@@ -157,28 +166,61 @@ func (b *book) command(words []string) Command {
 	b.Helper()
 	id, o := words[1], b.options(words[2:])
 	b.names++
+	of := o.named["of"]
 	switch words[0] {
 	case "authorize":
-		c := &Authorize{AccountID: testAccount, TransactionID: id, CardID: o.or("card", "c1"), Amount: o.amount, Currency: o.currency,
-			Merchant:               &typev1.Merchant{MerchantId: o.or("merchant", "shop-1"), Mcc: o.or("mcc", "5411"), CountryCode: o.or("country", "GB")},
-			PartialApprovalAllowed: o.has("partial")}
-		if o.has("no-card") {
-			c.CardID = ""
-		}
-		if sent, ok := o.named["sent"]; ok {
-			c.Network = &typev1.NetworkMessage{TransmittedAt: timestamppb.New(b.next().Time.Add(-b.duration(sent)))}
+		return b.authorize(id, o)
+	case "increment":
+		return &IncrementAuthorization{AccountID: testAccount, TransactionID: of, IncrementID: id, CardID: o.named["card"], Amount: o.amount, Currency: o.currency, Network: b.network(o)}
+	case "advise":
+		c := &AdviseAuthorization{AccountID: testAccount, TransactionID: of, AdviceID: id, CardID: o.named["card"], Amount: o.amount, Currency: o.currency,
+			Merchant: &typev1.Merchant{MerchantId: o.or("merchant", "shop-1"), Mcc: o.or("mcc", "5411"), CountryCode: "GB"}, Network: b.network(o),
+			Advice: typev1.AdviceKind_ADVICE_KIND_COMPLETION}
+		if o.has("stand-in") {
+			c.Advice = typev1.AdviceKind_ADVICE_KIND_STAND_IN
 		}
 		return c
 	case "present":
-		return &Present{AccountID: testAccount, PresentmentID: id, TransactionID: o.named["of"], NewTransactionID: b.newName(), CardID: o.named["card"],
+		return &Present{AccountID: testAccount, PresentmentID: id, TransactionID: of, NewTransactionID: b.newName(), CardID: o.named["card"],
 			Amount: o.amount, Currency: o.currency, MoreToCome: o.has("more-to-come")}
+	case "unpresent":
+		return &ReversePresentment{AccountID: testAccount, PresentmentID: of, ReversalID: id}
 	case "reverse":
-		return &ReverseAuthorization{AccountID: testAccount, ReversalID: id, TransactionID: o.named["of"], Amount: o.amount, Currency: o.currency}
+		return &ReverseAuthorization{AccountID: testAccount, ReversalID: id, TransactionID: of, Amount: o.amount, Currency: o.currency, Network: b.network(o)}
 	case "refund":
-		return &Refund{AccountID: testAccount, RefundID: id, TransactionID: o.named["of"], NewTransactionID: b.newName(), CardID: o.named["card"],
+		return &Refund{AccountID: testAccount, RefundID: id, TransactionID: of, NewTransactionID: b.newName(), CardID: o.named["card"],
 			Amount: o.amount, Currency: o.currency}
+	case "unrefund":
+		return &ReverseRefund{AccountID: testAccount, RefundID: of, ReversalID: id}
+	case "dispute":
+		return &CreditDispute{AccountID: testAccount, DisputeID: id, TransactionID: of, Amount: o.amount, Currency: o.currency}
+	case "undispute":
+		return &ReverseDisputeCredit{AccountID: testAccount, DisputeID: id, TransactionID: of, Amount: o.amount, Currency: o.currency}
 	}
 	b.Fatalf("%q is not a step of the stories", words[0])
+	return nil
+}
+
+func (b *book) authorize(id string, o options) *Authorize {
+	c := &Authorize{AccountID: testAccount, TransactionID: id, CardID: o.or("card", "c1"), Amount: o.amount, Currency: o.currency,
+		Merchant:               &typev1.Merchant{MerchantId: o.or("merchant", "shop-1"), Mcc: o.or("mcc", "5411"), CountryCode: o.or("country", "GB")},
+		PartialApprovalAllowed: o.has("partial"), PreAuthorization: o.has("pre-auth"), Refund: o.has("credit"), Network: b.network(o),
+		EntryMode: typev1.EntryMode(typev1.EntryMode_value["ENTRY_MODE_"+strings.ToUpper(strings.ReplaceAll(o.named["entry"], "-", "_"))])}
+	if o.has("no-card") {
+		c.CardID = ""
+	}
+	return c
+}
+
+// network makes the network's message of a step, or nil.
+func (b *book) network(o options) *typev1.NetworkMessage {
+	b.Helper()
+	if name, ok := o.named["message"]; ok {
+		return &typev1.NetworkMessage{Network: "visa", AcquirerId: "acquirer", Stan: name, Rrn: name, TransmittedAt: timestamppb.New(noon.AddDate(9, 0, 0))}
+	}
+	if sent, ok := o.named["sent"]; ok {
+		return &typev1.NetworkMessage{TransmittedAt: timestamppb.New(b.next().Time.Add(-b.duration(sent)))}
+	}
 	return nil
 }
 
@@ -210,9 +252,13 @@ func (b *book) follow(words []string) *FollowAccounts {
 		event.Fact = &eventsv1.AccountEvent_HolderUpdated{HolderUpdated: &eventsv1.HolderUpdated{}}
 	case "card":
 		b.setCard(event, words[1:])
+	case "controls":
+		b.setControls(event, words[1], words[2:])
 	case "replace":
 		b.setCard(event, []string{words[1], "closed"})
 		b.setCard(event, []string{words[3], "active"})
+		old, replacement := cardOf(after, words[1]), cardOf(after, words[3])
+		replacement.ReplacesCardId, replacement.Controls = words[1], old.GetControls()
 		event.Fact = &eventsv1.AccountEvent_CardReplaced{CardReplaced: &eventsv1.CardReplaced{CardId: words[1], NewCardId: words[3]}}
 	}
 	b.told, b.toldAt = event, b.toldAt+5
@@ -222,12 +268,7 @@ func (b *book) follow(words []string) *FollowAccounts {
 // setCard issues a card or sets its state.
 func (b *book) setCard(event *eventsv1.AccountEvent, words []string) {
 	id, state := words[0], typev1.CardState(typev1.CardState_value["CARD_STATE_"+strings.ToUpper(words[1])])
-	var changed *eventsv1.CardSnapshot
-	for _, c := range event.GetAccount().GetCards() {
-		if c.GetCardId() == id {
-			changed = c
-		}
-	}
+	changed := cardOf(event.GetAccount(), id)
 	event.Fact = &eventsv1.AccountEvent_CardStateChanged{CardStateChanged: &eventsv1.CardStateChanged{CardId: id}}
 	if changed == nil {
 		changed = &eventsv1.CardSnapshot{CardId: id, ExpiryMonth: 12, ExpiryYear: 2030}
@@ -239,6 +280,82 @@ func (b *book) setCard(event *eventsv1.AccountEvent, words []string) {
 		month, year, _ := strings.Cut(words[2], "/")
 		changed.ExpiryMonth, changed.ExpiryYear = int32(b.number(month)), int32(b.number(year))
 	}
+}
+
+func cardOf(account *eventsv1.AccountSnapshot, id string) *eventsv1.CardSnapshot {
+	for _, c := range account.GetCards() {
+		if c.GetCardId() == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// setControls sets the spending controls of a card, or of the account.
+func (b *book) setControls(event *eventsv1.AccountEvent, id string, words []string) {
+	b.Helper()
+	set := &eventsv1.SpendingControlsSet{}
+	event.Fact = &eventsv1.AccountEvent_SpendingControlsSet{SpendingControlsSet: set}
+	controls := b.controls(words)
+	if id == "account" {
+		event.Account.Controls = controls
+		return
+	}
+	set.CardId = id
+	cardOf(event.GetAccount(), id).Controls = controls
+}
+
+// controls reads spending controls; none are nil.
+func (b *book) controls(words []string) *typev1.SpendingControls {
+	b.Helper()
+	if len(words) == 0 {
+		return nil
+	}
+	c := &typev1.SpendingControls{}
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		list := strings.Split(value, ",")
+		switch key {
+		case "max":
+			c.MaxAmount = &typev1.Money{CurrencyCode: "GBP", MinorUnits: b.minor(value)}
+		case "mcc":
+			c.AllowedMccs = list
+		case "no-mcc":
+			c.BlockedMccs = list
+		case "country":
+			c.AllowedCountries = list
+		case "no-country":
+			c.BlockedCountries = list
+		case "merchant":
+			c.LockedMerchantId = value
+		case "first-merchant":
+			c.LockToFirstMerchant = true
+		case "single-use":
+			c.SingleUse = true
+		default:
+			c.Limits = append(c.Limits, b.spendingLimit(key, value))
+		}
+	}
+	return c
+}
+
+// spendingLimit reads a limit: an amount, a slash and a count, either of which can be left out.
+func (b *book) spendingLimit(period, bounds string) *typev1.SpendingLimit {
+	b.Helper()
+	limit := &typev1.SpendingLimit{}
+	if window := typev1.Window_value["WINDOW_"+strings.ToUpper(period)]; window != 0 {
+		limit.Period = &typev1.SpendingLimit_Window{Window: typev1.Window(window)}
+	} else {
+		limit.Period = &typev1.SpendingLimit_TrailingHours{TrailingHours: int32(b.number(strings.TrimSuffix(period, "h")))}
+	}
+	amount, count, _ := strings.Cut(bounds, "/")
+	if amount != "" {
+		limit.MaxAmount = &typev1.Money{CurrencyCode: "GBP", MinorUnits: b.minor(amount)}
+	}
+	if count != "" {
+		limit.MaxCount = int32(b.number(count))
+	}
+	return limit
 }
 
 // move makes the command that carries the next movement of PAYMENTS. Between two of them are other events.
