@@ -21,7 +21,7 @@ func NewFold() *Fold {
 }
 
 // domain fits the pure package payment to the engine.
-type domain struct{ rules *payment.Rules }
+type domain struct{ rules func() *payment.Rules }
 
 func (domain) Empty() *eventsv1.PaymentEvent { return &eventsv1.PaymentEvent{} }
 
@@ -38,7 +38,7 @@ func (d domain) Lookup(a *payment.Account, c payment.Command) command.Lookup {
 func (domain) Recall(*payment.Account, *eventsv1.PaymentEvent, uint64) {}
 
 func (d domain) Decide(a *payment.Account, c payment.Command, at command.Position) (*eventsv1.PaymentEvent, error) {
-	return a.Decide(c, d.rules, at)
+	return a.Decide(c, d.rules(), at)
 }
 
 func (domain) Expire(*payment.Account, command.Position) (*eventsv1.PaymentEvent, bool) {

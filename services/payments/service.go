@@ -30,8 +30,8 @@ type Options struct {
 	Ledger func(ctx context.Context) ([]follower.Upstream, error)
 	// ShardOf returns the shard of an account among so many.
 	ShardOf func(accountID string, shards int) int
-	// Rules in force.
-	Rules *payment.Rules
+	// Rules returns the rules in force. It is asked for each decision.
+	Rules func() *payment.Rules
 	// Clock tells the time.
 	Clock func() time.Time
 	// Logger hears what happens.
