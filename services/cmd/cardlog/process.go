@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,6 +46,8 @@ type config struct {
 	bin           string
 	feedRetention time.Duration
 	clock         func() time.Time
+	manualClock   bool // the clock stands still until somebody moves it
+	manualOutside bool // also with an outside server
 	logger        *slog.Logger
 	journal       *telemetry.Journal // nil: no line for each event
 }
@@ -92,8 +95,9 @@ type process struct {
 	metrics      *metricsServer
 	server       *rpc.Server
 	health       serviceHealth
-	rules        *rulesfile.Rules
+	rules        atomic.Pointer[rulesfile.Rules] // in force
 	key          *vault.MasterKey
+	clock        *manualClock // nil where the clock is the machine's
 	accounts     *accounts.Service
 	payments     *payments.Service
 	transactions *transactions.Service
@@ -106,6 +110,9 @@ type process struct {
 
 // start makes a cardlog serve. On an error everything that was started is stopped.
 func start(ctx context.Context, c config) (_ *process, err error) {
+	if c.manualClock && c.nats != "" && !c.manualOutside {
+		return nil, errManualOutside
+	}
 	if c.clock == nil {
 		c.clock = time.Now
 	}
@@ -128,6 +135,11 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 	}
 	if p.store, err = openStore(ctx, c, p.fail); err != nil {
 		return nil, err
+	}
+	if c.manualClock {
+		if err := p.stopTheClock(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.openServices(ctx); err != nil {
 		return nil, err
@@ -172,11 +184,8 @@ func (p *process) watch(service serviceName) func(serving bool) {
 
 // openServices makes the services over the log, in an order in which each has what it needs of those before it.
 func (p *process) openServices(ctx context.Context) (err error) {
-	p.rules = rulesfile.BuiltIn()
-	if p.config.rules != "" {
-		if p.rules, err = rulesfile.Read(p.config.rules); err != nil {
-			return err
-		}
+	if err := p.readRules(ctx); err != nil {
+		return err
 	}
 	if p.config.runs(accountsName) || p.config.runs(transactionsName) {
 		if p.key, err = p.masterKey(ctx); err != nil {
@@ -202,7 +211,7 @@ func (p *process) openServices(ctx context.Context) (err error) {
 
 func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err error) {
 	p.accounts, err = accounts.Open(ctx, p.store.log, accounts.Options{
-		Key: p.key, BIN: p.config.bin, DefaultProfile: ledger.DefaultProfile, KnownProfile: p.rules.Knows,
+		Key: p.key, BIN: p.config.bin, DefaultProfile: ledger.DefaultProfile, KnownProfile: p.knowsProfile,
 		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, accountLine),
 	})
 	if err == nil {
@@ -213,7 +222,7 @@ func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err er
 
 func (p *process) openPayments(ctx context.Context, onHealth func(bool)) (err error) {
 	p.payments, err = payments.Open(ctx, p.store.log, payments.Options{
-		Accounts: p.accountsUpstream(), Ledger: p.ledgerUpstreams, ShardOf: transactions.Shard, Rules: p.rules.Payments,
+		Accounts: p.accountsUpstream(), Ledger: p.ledgerUpstreams, ShardOf: transactions.Shard, Rules: p.paymentRules,
 		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, paymentLine),
 	})
 	if err == nil {
@@ -224,7 +233,7 @@ func (p *process) openPayments(ctx context.Context, onHealth func(bool)) (err er
 
 func (p *process) openTransactions(ctx context.Context, onHealth func(bool)) (err error) {
 	p.transactions, err = transactions.Open(ctx, p.store.log, transactions.Options{
-		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Key: p.key, Shards: p.config.shards, Rules: p.rules.Ledger,
+		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Key: p.key, Shards: p.config.shards, Rules: p.purchaseRules,
 		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, ledgerLine),
 	})
 	if err == nil {
@@ -316,6 +325,7 @@ func (p *process) masterKey(ctx context.Context) (*vault.MasterKey, error) {
 // serve runs the services and the gRPC server in the background.
 func (p *process) serve() {
 	registerOperations(p)
+	registerClock(p)
 	running, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	for _, service := range p.running() {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,17 @@ func newUpCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "up",
 		Short: "Run all services in one process, with NATS JetStream embedded",
-		Args:  cobra.NoArgs,
+		Long: `Run all services in one process, with NATS JetStream embedded or on an outside server.
+
+With --manual-clock time stands still until somebody moves it, and never goes back:
+
+  grpcurl -plaintext -d '{"duration":"604800s"}' 127.0.0.1:7070 cardlog.admin.v1.ClockService/Advance
+  grpcurl -plaintext -d '{"time":"2027-01-31T12:00:00Z"}' 127.0.0.1:7070 cardlog.admin.v1.ClockService/Set
+
+Each answers when every hold and withholding that came due by then has ended. At the start the clock stands at the later of the machine's time and the newest event
+in the log. What was decided in the future stays decided: a cardlog that is started again without the flag decides at the time of the newest event until the
+machine's clock has passed it. So give such a log a directory of its own, for tests, demonstrations and conformance only.`,
+		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return options.run(command.Context(), command.OutOrStdout())
 		},
@@ -43,6 +55,8 @@ func newUpCommand() *cobra.Command {
 	flags.StringVar(&options.nats, "nats", "", "URL of an outside NATS server to use instead of the embedded one")
 	flags.StringVar(&options.natsListen, "nats-listen", "127.0.0.1:4222", "address of the embedded NATS for readers, or off")
 	flags.Var(&options.sync, "sync", "when to sync to disk: always (before each answer), or every interval such as 2m: a power cut can then lose that much, and may make a repair or a backup necessary")
+	flags.BoolVar(&options.manualClock, "manual-clock", false, "for tests and demonstrations only: a clock that stands until cardlog.admin.v1.ClockService moves it")
+	flags.BoolVar(&options.manualOutside, "manual-clock-outside-nats", false, "with --nats, take --manual-clock all the same: events from the future stay in that server's streams for ever")
 	flags.BoolVar(&options.demo, "demo", false, "replay a month of real purchases at a visible pace, tell a story with payments, and keep running")
 	return command
 }
@@ -53,7 +67,7 @@ func (o *upOptions) register(flags *pflag.FlagSet, listen string) {
 	flags.StringVar(&o.listen, "listen", listen, "address of the gRPC services")
 	flags.StringVar(&o.metricsListen, "metrics-listen", "off", "address of the metrics for Prometheus (/metrics), or off")
 	flags.IntVar(&o.shards, "shards", 0, "shards of the ledger, when it is created (default 1)")
-	flags.StringVar(&o.rules, "rules", "", "YAML file of rules profiles")
+	flags.StringVar(&o.rules, "rules", "", "YAML file of rules profiles (see cardlog rules); SIGHUP has it read again")
 	flags.StringVar(&o.keyFile, "key-file", "", "file of the master key (default cardlog.key in the directory, made on the first start)")
 	flags.StringVar(&o.bin, "bin", defaultBIN, "bank identification number that card numbers begin with")
 	flags.DurationVar(&o.feedRetention, "feed-retention", feed.DefaultRetention, "how long the public feed keeps events")
@@ -75,6 +89,9 @@ func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer o.journal.Close()
+	hangup := make(chan os.Signal, 1) // also while it starts: it must not end the process
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	o.logger, o.config.dir = logger, directory(o.dir)
 	p, err := start(ctx, o.config)
 	if err != nil {
@@ -93,17 +110,19 @@ func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	o.greet(out, e, time.Since(began))
+	o.greet(out, p, e, time.Since(began))
 	if o.demo {
 		go runDemo(ctx, e.GRPC, out)
 	}
-	return o.await(ctx, p, out)
+	return o.await(ctx, p, hangup, out)
 }
 
-// await returns when the end is asked for, or the disk fails. A stream that is found damaged is not served any more; the process stays, for the reads that still can be.
-func (o *upOptions) await(ctx context.Context, p *process, out io.Writer) error {
+// await reads the rules again at each hangup, and returns when the end is asked for, or the disk fails. A stream that is found damaged is not served any more; the process stays, for the reads that still can be.
+func (o *upOptions) await(ctx context.Context, p *process, hangup <-chan os.Signal, out io.Writer) error {
 	for {
 		select {
+		case <-hangup:
+			p.reloadRules(ctx)
 		case <-ctx.Done():
 			_, _ = fmt.Fprintln(out, "stopping")
 			return nil
@@ -117,7 +136,7 @@ func (o *upOptions) await(ctx context.Context, p *process, out io.Writer) error 
 }
 
 // greet says where everything listens, and what to try next.
-func (o *upOptions) greet(out io.Writer, e endpoints, took time.Duration) {
+func (o *upOptions) greet(out io.Writer, p *process, e endpoints, took time.Duration) {
 	if o.only != "" {
 		_, _ = fmt.Fprintf(out, "cardlog %s is ready after %.1f s: gRPC on %s, NATS at %s\n", o.only, took.Seconds(), e.GRPC, e.NATS)
 		return
@@ -137,6 +156,9 @@ func (o *upOptions) greet(out io.Writer, e endpoints, took time.Duration) {
 	_, _ = fmt.Fprintf(out, "  data   %-22s %s\n", o.dir, durable)
 	if o.keyFile == "" {
 		_, _ = fmt.Fprintf(out, "  key    %-22s keep a copy elsewhere: without it the log cannot be opened\n", o.config.dir.key())
+	}
+	if p.clock != nil {
+		_, _ = fmt.Fprintf(out, "  CLOCK  %-22s MANUAL: it stands until cardlog.admin.v1.ClockService moves it; for tests and demonstrations only\n", p.clock)
 	}
 	if e.Metrics != "" {
 		_, _ = fmt.Fprintf(out, "  HTTP   %-22s /metrics for Prometheus\n", e.Metrics)
