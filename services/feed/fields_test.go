@@ -25,9 +25,12 @@ func TestPublicEventsLeaveNothingOut(t *testing.T) {
 	}{
 		{ledgerData{}, &transactionsv1.Decision{}, []string{"duplicate"}, nil}, // a duplicate is no event
 		{ledgerData{}, &eventsv1.DecisionRecord{}, nil, map[string]string{"checks": "failed_checks"}},
+		{transaction{}, &eventsv1.TransactionRecord{}, []string{"transaction_id", "card_id", "merchant", "paid", "returned", "withheld", // beside it
+			"first_sequence", "previous_sequence", "authorization_sequence", "expiries"}, nil},
+		{ledgerData{}, &eventsv1.AuthorizationApproved{}, []string{"request"}, nil}, // its parts are told one by one
 		{ledgerData{}, &eventsv1.AuthorizationRequest{}, nil, map[string]string{"currency_code": "amount"}},
 		{ledgerData{}, &eventsv1.IncrementRequest{}, nil, map[string]string{"currency_code": "amount"}},
-		{ledgerData{}, &eventsv1.AuthorizationIncremented{}, []string{"request"}, nil}, // its parts are told one by one
+		{ledgerData{}, &eventsv1.AuthorizationIncremented{}, []string{"request"}, nil},
 		{ledgerData{}, &eventsv1.AuthorizationAdvised{}, nil, map[string]string{"kind": "advice_kind"}},
 		{ledgerData{}, &eventsv1.AuthorizationReversed{}, nil, nil},
 		{ledgerData{}, &eventsv1.PresentmentReversed{}, []string{"presentment_sequence"}, nil}, // sequences of LEDGER say nothing to a reader of EVENTS
@@ -76,16 +79,16 @@ func TestTheLifeOfATransactionInPublic(t *testing.T) {
 		sequence uint64
 		want     []string
 	}{
-		{20, []string{`"pre_authorization":true`, in(`"held_amount":£`, "24000"), in(`"hold_surplus":£`, "4000"), `"hold_expiry_rule":"mcc 7011: 30 days"`, `"hold_amount_rule":"mcc 7011: 20 percent more"`}},
+		{20, []string{`"pre_authorization":true`, in(`"already_held":£`, "1500"), in(`"held_amount":£`, "24000"), in(`"hold_surplus":£`, "4000"), `"hold_expiry_rule":"mcc 7011: 30 days"`, `"hold_amount_rule":"mcc 7011: 20 percent more"`}},
 		{21, []string{`"increment_id":"second-night"`, in(`"amount":£`, "5000"), in(`"added_amount":£`, "5000"), `"reopened":true`, `"stan":"000778"`}},
 		{22, []string{`"increment_id":"a-week"`, in(`"amount":£`, "50000"), `"decline_reason":"AMOUNT_LIMIT_EXCEEDED"`,
 			`{"check":"WINDOW_AMOUNT","scope":"CARD","window":"MONTH","decline_reason":"AMOUNT_LIMIT_EXCEEDED","seen":"85000","bound":"80000"}`,
 			`{"check":"WINDOW_COUNT","scope":"ACCOUNT","window":"24h","decline_reason":"COUNT_LIMIT_EXCEEDED","seen":"6","bound":"5"}`,
 			`{"check":"MERCHANT_LOCK","scope":"CARD","decline_reason":"MERCHANT_BLOCKED","seen":"M-77","bound":"M-1029384756"}`}},
 		{23, []string{`"advice_id":"checked-out"`, `"advice_kind":"COMPLETION"`, in(`"amount":£`, "30000"), in(`"held_change":£`, "1000"), `"completed":true`, `"stan":"000780"`}},
-		{24, []string{`"reversal_id":"released"`, in(`"requested_amount":£`, "40000"), in(`"released_amount":£`, "30000"), `"reversal_capped":true`, `"stan":"000781"`}},
+		{24, []string{`"reversal_id":"released"`, in(`"requested_amount":£`, "40000"), in(`"released_amount":£`, "30000"), `"reversal_capped":true`, `"reversed_in_full":true`, `"stan":"000781"`}},
 		{25, []string{`"late":true,"days_late":3`, in(`"over_capture_amount":£,"over_capture_tolerated":true`, "1000")}},
-		{26, []string{`"refund":true`, in(`"refund_authorized":£`, "9000")}},
+		{26, []string{`"refund":true`, `"merchant_credit":true`, in(`"refund_authorized":£`, "9000")}},
 		{27, []string{`"dispute_id":"wobbly-chair"`, in(`"amount":£`, "9000"), in(`"disputed":£`, "9000")}},
 		{28, []string{`"dispute_id":"wobbly-chair"`, in(`"amount":£`, "9000")}},
 		{29, []string{`"reversal_id":"chair-taken-back","presentment_id":"chair-clearing"`, in(`"amount":£`, "9000"), in(`"clearing_reversed":£`, "9000")}},

@@ -31,6 +31,7 @@ type ledgerData struct {
 	RequestedAmount      money  `json:"requested_amount,omitzero"`
 	ApprovedAmount       money  `json:"approved_amount,omitzero"`
 	HeldAmount           money  `json:"held_amount,omitzero"`
+	AlreadyHeld          money  `json:"already_held,omitzero"`
 	AddedAmount          money  `json:"added_amount,omitzero"`
 	HeldChange           money  `json:"held_change,omitzero"`
 	ReleasedAmount       money  `json:"released_amount,omitzero"`
@@ -99,6 +100,7 @@ type transaction struct {
 	OpenedAt             string `json:"opened_at"`
 	AuthorizationOutcome string `json:"authorization_outcome,omitempty"`
 	PreAuthorization     bool   `json:"pre_authorization,omitempty"`
+	MerchantCredit       bool   `json:"merchant_credit,omitempty"`
 	Authorized           money  `json:"authorized"`
 	HoldSurplus          money  `json:"hold_surplus,omitzero"`
 	Held                 money  `json:"held"`
@@ -111,6 +113,7 @@ type transaction struct {
 	Reversed             money  `json:"reversed"`
 	Expired              money  `json:"expired"`
 	ExpiresAt            string `json:"expires_at,omitempty"`
+	ReversedInFull       bool   `json:"reversed_in_full,omitempty"`
 	Completed            bool   `json:"completed,omitempty"`
 	FinalPresented       bool   `json:"final_presented,omitempty"`
 }
@@ -239,12 +242,12 @@ func (d *ledgerData) addTransaction(t *eventsv1.TransactionRecord, in currency) 
 		d.Merchant = merchant{Name: m.GetName(), MerchantID: m.GetMerchantId(), MCC: m.GetMcc(), CountryCode: m.GetCountryCode(), PostalCode: m.GetPostalCode()}
 	}
 	d.Transaction = transaction{
-		OpenedAt: timeOf(t.GetOpenedAt()), AuthorizationOutcome: outcome(t.GetAuthorizationOutcome()), PreAuthorization: t.GetPreAuthorization(),
+		OpenedAt: timeOf(t.GetOpenedAt()), AuthorizationOutcome: outcome(t.GetAuthorizationOutcome()), PreAuthorization: t.GetPreAuthorization(), MerchantCredit: t.GetMerchantCredit(),
 		Authorized: in.money(t.GetAuthorized()), HoldSurplus: in.unlessZero(t.GetHoldSurplus()), Held: in.money(t.GetHeld()),
 		Cleared: in.money(t.GetCleared()), ClearingReversed: in.unlessZero(t.GetClearingReversed()),
 		RefundAuthorized: in.unlessZero(t.GetRefundAuthorized()), Refunded: in.money(t.GetRefunded()), RefundReversed: in.unlessZero(t.GetRefundReversed()),
 		Disputed: in.unlessZero(t.GetDisputed()), Reversed: in.money(t.GetReversed()), Expired: in.money(t.GetExpired()),
-		ExpiresAt: timeOf(t.GetExpiresAt()), Completed: t.GetCompleted(), FinalPresented: t.GetFinalPresented(),
+		ExpiresAt: timeOf(t.GetExpiresAt()), ReversedInFull: t.GetReversedInFull(), Completed: t.GetCompleted(), FinalPresented: t.GetFinalPresented(),
 	}
 }
 
@@ -272,6 +275,7 @@ func (d *ledgerData) addTransactionFact(event *eventsv1.LedgerEvent, in currency
 	switch fact := event.GetFact().(type) {
 	case *eventsv1.LedgerEvent_AuthorizationApproved:
 		d.addRequest(fact.AuthorizationApproved.GetRequest())
+		d.AlreadyHeld = in.unlessZero(fact.AuthorizationApproved.GetAlreadyHeld())
 	case *eventsv1.LedgerEvent_AuthorizationDeclined:
 		d.addRequest(fact.AuthorizationDeclined.GetRequest())
 	case *eventsv1.LedgerEvent_AuthorizationIncremented:

@@ -427,7 +427,7 @@ func lifeSamples() []sample {
 		inLedger(20, "authorization_approved", "14:00:00", eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE, "stay", &eventsv1.LedgerEvent{
 			Balances: ledgerBalances(100000, 0, 24000, 0), Decision: estimate,
 			Transaction: stay(func(r *eventsv1.TransactionRecord) { r.Authorized, r.Held, r.HoldSurplus = 20000, 24000, 4000 }),
-			Fact:        &eventsv1.LedgerEvent_AuthorizationApproved{AuthorizationApproved: &eventsv1.AuthorizationApproved{Request: asked}}}),
+			Fact:        &eventsv1.LedgerEvent_AuthorizationApproved{AuthorizationApproved: &eventsv1.AuthorizationApproved{Request: asked, AlreadyHeld: 1500}}}),
 		inLedger(21, "authorization_incremented", "14:01:00", increment, "second-night", &eventsv1.LedgerEvent{
 			Balances: ledgerBalances(100000, 0, 29000, 0), Decision: decided(approved, "00", 5000, 29000, checks(29000, 100000, false)),
 			Transaction: stay(func(r *eventsv1.TransactionRecord) { r.Authorized, r.Held, r.HoldSurplus = 25000, 29000, 4000 }),
@@ -445,13 +445,15 @@ func lifeSamples() []sample {
 				Kind: typev1.AdviceKind_ADVICE_KIND_COMPLETION, Amount: 30000, HeldChange: 1000, Network: message("000780")}}}),
 		inLedger(24, "authorization_reversed", "14:04:00", eventsv1.CommandKind_COMMAND_KIND_REVERSE_AUTHORIZATION, "released", &eventsv1.LedgerEvent{
 			Balances: ledgerBalances(100000, 0, 0, 0), Decision: capped,
-			Transaction: stay(func(r *eventsv1.TransactionRecord) { r.Authorized, r.Reversed, r.Completed = 30000, 30000, true }),
+			Transaction: stay(func(r *eventsv1.TransactionRecord) {
+				r.Authorized, r.Reversed, r.ReversedInFull, r.Completed = 30000, 30000, true, true
+			}),
 			Fact: &eventsv1.LedgerEvent_AuthorizationReversed{AuthorizationReversed: &eventsv1.AuthorizationReversed{
 				RequestedAmount: 40000, ReleasedAmount: 30000, Network: message("000781")}}}),
 		inLedger(25, "presentment_posted", "14:05:00", eventsv1.CommandKind_COMMAND_KIND_PRESENT, "stay-clearing", &eventsv1.LedgerEvent{
 			Balances: ledgerBalances(100000, 31000, 0, 0), Decision: late,
 			Transaction: stay(func(r *eventsv1.TransactionRecord) {
-				r.Authorized, r.Reversed, r.Cleared, r.Completed, r.FinalPresented = 30000, 30000, 31000, true, true
+				r.Authorized, r.Reversed, r.ReversedInFull, r.Cleared, r.Completed, r.FinalPresented = 30000, 30000, true, 31000, true, true
 			}),
 			Fact: &eventsv1.LedgerEvent_PresentmentPosted{PresentmentPosted: &eventsv1.PresentmentPosted{Amount: 31000, PresentedAt: at("14:04:30")}}}),
 	}
@@ -474,8 +476,10 @@ func correctionSamples() []sample {
 	credit.Refund = true
 	all := []sample{
 		inLedger(26, "authorization_approved", "15:00:00", eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE, "chair-return", &eventsv1.LedgerEvent{
-			Balances:    ledgerBalances(100000, 9000, 0, 0),
-			Transaction: storedTransaction("chair-return", typev1.Outcome_OUTCOME_APPROVED, func(r *eventsv1.TransactionRecord) { r.OpenedAt, r.RefundAuthorized = at("15:00:00"), 9000 }),
+			Balances: ledgerBalances(100000, 9000, 0, 0),
+			Transaction: storedTransaction("chair-return", typev1.Outcome_OUTCOME_APPROVED, func(r *eventsv1.TransactionRecord) {
+				r.OpenedAt, r.MerchantCredit, r.RefundAuthorized = at("15:00:00"), true, 9000
+			}),
 			Decision: &eventsv1.DecisionRecord{Outcome: typev1.Outcome_OUTCOME_APPROVED, ResponseCode: "00", ApprovalCode: "B0DZ4Q", ApprovedAmount: 9000,
 				RulesProfile: "default", RulesVersion: "2026-11-01"},
 			Fact: &eventsv1.LedgerEvent_AuthorizationApproved{AuthorizationApproved: &eventsv1.AuthorizationApproved{Request: credit}}}),
