@@ -12,6 +12,7 @@ import (
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/telemetry"
+	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
 
 // journalLine is what the journal says of the events of a service.
@@ -73,7 +74,7 @@ var (
 func ledgerFacts(facts []slog.Attr, event *eventsv1.LedgerEvent) []slog.Attr {
 	facts = append(facts, slog.String("service", string(transactionsName)))
 	if transaction := event.GetTransaction(); transaction != nil {
-		facts = append(facts, slog.String("transaction", transaction.GetTransactionId()), slog.Int64("amount", ledgerAmount(event)))
+		facts = append(facts, slog.String("transaction", transaction.GetTransactionId()), slog.Int64("amount", ledger.AmountOf(event)))
 	}
 	if decision := event.GetDecision(); decision != nil {
 		facts = append(facts, slog.String("outcome", strings.TrimPrefix(decision.GetOutcome().String(), "OUTCOME_")))
@@ -91,47 +92,6 @@ func ledgerFacts(facts []slog.Attr, event *eventsv1.LedgerEvent) []slog.Attr {
 
 func ledgerState(event *eventsv1.LedgerEvent) proto.Message {
 	return &eventsv1.LedgerEvent{Balances: event.GetBalances(), Transaction: event.GetTransaction(), Decision: event.GetDecision()}
-}
-
-// ledgerAmount is the amount that an event is about.
-func ledgerAmount(event *eventsv1.LedgerEvent) int64 {
-	switch fact := event.GetFact().(type) {
-	case *eventsv1.LedgerEvent_AuthorizationApproved:
-		return fact.AuthorizationApproved.GetRequest().GetAmount()
-	case *eventsv1.LedgerEvent_AuthorizationDeclined:
-		return fact.AuthorizationDeclined.GetRequest().GetAmount()
-	case *eventsv1.LedgerEvent_AuthorizationIncremented:
-		return fact.AuthorizationIncremented.GetRequest().GetAmount()
-	case *eventsv1.LedgerEvent_IncrementDeclined:
-		return fact.IncrementDeclined.GetRequest().GetAmount()
-	case *eventsv1.LedgerEvent_AuthorizationAdvised:
-		return fact.AuthorizationAdvised.GetAmount()
-	case *eventsv1.LedgerEvent_AuthorizationReversed:
-		return fact.AuthorizationReversed.GetReleasedAmount()
-	case *eventsv1.LedgerEvent_AuthorizationExpired:
-		return fact.AuthorizationExpired.GetReleasedAmount()
-	case *eventsv1.LedgerEvent_PresentmentPosted:
-		return fact.PresentmentPosted.GetAmount()
-	case *eventsv1.LedgerEvent_PresentmentReversed:
-		return fact.PresentmentReversed.GetAmount()
-	case *eventsv1.LedgerEvent_RefundPosted:
-		return fact.RefundPosted.GetAmount()
-	case *eventsv1.LedgerEvent_RefundReversed:
-		return fact.RefundReversed.GetAmount()
-	case *eventsv1.LedgerEvent_DisputeCredited:
-		return fact.DisputeCredited.GetAmount()
-	case *eventsv1.LedgerEvent_DisputeCreditReversed:
-		return fact.DisputeCreditReversed.GetAmount()
-	case *eventsv1.LedgerEvent_CommandRejected:
-		return fact.CommandRejected.GetRequestedAmount()
-	case *eventsv1.LedgerEvent_PaymentPosted:
-		return fact.PaymentPosted.GetAmount()
-	case *eventsv1.LedgerEvent_PaymentReturned:
-		return fact.PaymentReturned.GetAmount()
-	case *eventsv1.LedgerEvent_WithholdingEnded:
-		return fact.WithholdingEnded.GetReleasedAmount()
-	}
-	return 0
 }
 
 func paymentFacts(facts []slog.Attr, event *eventsv1.PaymentEvent) []slog.Attr {
@@ -159,8 +119,12 @@ func paymentState(event *eventsv1.PaymentEvent) proto.Message {
 
 func accountFacts(facts []slog.Attr, event *eventsv1.AccountEvent) []slog.Attr {
 	after := event.GetAccount()
-	return append(facts, slog.String("service", string(accountsName)), slog.String("currency", after.GetCreditLimit().GetCurrencyCode()),
+	facts = append(facts, slog.String("service", string(accountsName)), slog.String("currency", after.GetCreditLimit().GetCurrencyCode()),
 		slog.Int64("credit_limit", after.GetCreditLimit().GetMinorUnits()), slog.String("account_state", strings.TrimPrefix(after.GetState().String(), "ACCOUNT_STATE_")))
+	if card := cardAbout(event); card != "" {
+		facts = append(facts, slog.String("card", card))
+	}
+	return facts
 }
 
 func accountState(event *eventsv1.AccountEvent) proto.Message {
@@ -171,4 +135,19 @@ func accountState(event *eventsv1.AccountEvent) proto.Message {
 		state.Cards = append(state.Cards, &eventsv1.CardSnapshot{CardId: card.GetCardId(), State: card.GetState(), ReplacesCardId: card.GetReplacesCardId(), Controls: card.GetControls()})
 	}
 	return &eventsv1.AccountEvent{Account: state}
+}
+
+// cardAbout is the card that an account event is about, of two the new one; empty where it is about none.
+func cardAbout(event *eventsv1.AccountEvent) string {
+	switch fact := event.GetFact().(type) {
+	case *eventsv1.AccountEvent_CardIssued:
+		return fact.CardIssued.GetCardId()
+	case *eventsv1.AccountEvent_CardStateChanged:
+		return fact.CardStateChanged.GetCardId()
+	case *eventsv1.AccountEvent_CardReplaced:
+		return fact.CardReplaced.GetNewCardId()
+	case *eventsv1.AccountEvent_SpendingControlsSet:
+		return fact.SpendingControlsSet.GetCardId()
+	}
+	return ""
 }

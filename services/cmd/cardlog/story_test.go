@@ -21,6 +21,9 @@ import (
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
 
+// holdLife is how long the hold of a purchase in a shop lives by the built-in rules.
+const holdLife = 7 * 24 * time.Hour
+
 // TestLifeOfAPurchase follows Alice's card through a month: what she buys, what the shops claim and give back, and what she is shown at each step.
 func TestLifeOfAPurchase(t *testing.T) {
 	t.Parallel()
@@ -183,7 +186,7 @@ func (s *story) wantGroceriesExplained() {
 	if !slices.Equal(entries, want) {
 		s.t.Errorf("the groceries went %q, want %q", entries, want)
 	}
-	if groceries.GetCardId() != "alice-card" || groceries.GetRules() != "default of built-in-1" || groceries.GetDecision().GetResponseCode() != "00" {
+	if groceries.GetCardId() != "alice-card" || groceries.GetRules() != "default of built-in-2" || groceries.GetDecision().GetResponseCode() != "00" {
 		s.t.Errorf("the groceries are %v", groceries)
 	}
 	if got, want := checkWords(groceries), "ACCOUNT_STATE CARD_STATE CARD_EXPIRY CURRENCY MERCHANT_COUNTRY MCC MERCHANT CREDIT_LIMIT"; got != want {
@@ -199,7 +202,7 @@ func (s *story) wantGroceriesExplained() {
 // wantHoldsToExpire lets a week pass, twice.
 func (s *story) wantHoldsToExpire() {
 	s.t.Helper()
-	s.clock.advance(ledger.HoldLife)
+	s.clock.advance(holdLife)
 	if got := balanceWords(s.balance(&transactionsv1.GetBalanceRequest{}).GetBalances()); got != "20500 0 79500" {
 		s.t.Errorf("a week later posted, pending, available are %s", got)
 	}
@@ -209,7 +212,7 @@ func (s *story) wantHoldsToExpire() {
 	if hotel := s.transaction("hotel"); statusWord(hotel) != "CLEARED" {
 		s.t.Errorf("a week later the hotel is %v", hotel)
 	}
-	s.process.transactions.Wake()
+	s.expireDue()
 	s.heard.awaitExpiry(s.t, "newspaper")
 	s.after("the holds have expired", 20_500, 0, 79_500)
 	s.want(must(s.present(s.t.Context(), "alice", "newspaper", "newspaper-claim", 100))(s.t), "RECORDED 00 late")
@@ -217,14 +220,22 @@ func (s *story) wantHoldsToExpire() {
 
 	s.want(s.buy("theatre", 4_000), "APPROVED 00")
 	s.after("the theatre is authorized", 20_600, 4_000, 75_400)
-	s.clock.advance(ledger.HoldLife - time.Hour - time.Microsecond)
+	s.clock.advance(holdLife - time.Hour - time.Microsecond)
 	if got := balanceWords(s.balance(&transactionsv1.GetBalanceRequest{}).GetBalances()); got != "20600 4000 75400" {
 		s.t.Errorf("just before it is due posted, pending, available are %s", got)
 	}
 	s.clock.advance(time.Microsecond)
-	s.process.transactions.Wake() // nobody asks: only the clock was moved
+	s.expireDue() // nobody asks: only the clock was moved
 	s.heard.awaitExpiry(s.t, "theatre")
 	s.after("the theatre's hold has expired with nobody asking", 20_600, 0, 79_400)
+}
+
+// expireDue has everything expired that is due.
+func (s *story) expireDue() {
+	s.t.Helper()
+	if err := s.process.transactions.ExpireDue(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // wantThePastUnchanged asks for the balances after each step, by sequence and by time.

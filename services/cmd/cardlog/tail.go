@@ -147,6 +147,7 @@ type tailEvent struct {
 	TransactionID   string    `json:"transaction_id"`
 	PaymentID       string    `json:"payment_id"`
 	Card            tailCard  `json:"card"`
+	Cards           tailCards `json:"cards"`
 	Amount          tailMoney `json:"amount"`
 	ReleasedAmount  tailMoney `json:"released_amount"`
 	CreditLimit     tailMoney `json:"credit_limit"`
@@ -169,6 +170,17 @@ type tailEvent struct {
 type tailCard struct {
 	CardID string `json:"card_id"`
 	State  string `json:"state"`
+}
+
+// tailCards are the cards that an event changed. Where there are two, the second replaces the first.
+type tailCards []tailCard
+
+// last returns the newest card; one without a name where there is none.
+func (c tailCards) last() tailCard {
+	if len(c) == 0 {
+		return tailCard{}
+	}
+	return c[len(c)-1]
 }
 
 type tailMoney struct {
@@ -202,9 +214,9 @@ func writeTailLine(out io.Writer, m eventlog.Message) error {
 	if event.Balances.Available.CurrencyCode != "" {
 		available = "available " + event.Balances.Available.String()
 	}
-	about := cmp.Or(event.TransactionID, event.PaymentID, event.Card.CardID)
+	about := cmp.Or(event.TransactionID, event.PaymentID, event.Card.CardID, event.Cards.last().CardID)
 	amount := cmp.Or(event.Amount.String(), event.ReleasedAmount.String(), event.CreditLimit.String())
-	outcome := cmp.Or(event.DeclineReason, event.RejectionReason, event.RejectReason, strings.Join(event.HoldReasons, ","), event.ReturnCode, event.Outcome, event.Status, event.State, event.Card.State)
+	outcome := cmp.Or(event.DeclineReason, event.RejectionReason, event.RejectReason, strings.Join(event.HoldReasons, ","), event.ReturnCode, event.Outcome, event.Status, event.State, event.Card.State, event.Cards.last().State)
 	line := fmt.Sprintf("%s %8d  %-12s %-25s  %-16s %16s  %-20s %-24s %-24s %s",
 		at.Local().Format("15:04:05.000"), m.Sequence, words[1], words[2], words[3], amount, outcome, available, about, event.Merchant.Name)
 	_, err = fmt.Fprintln(out, strings.TrimRight(line, " "))
