@@ -33,6 +33,8 @@ type epoch struct {
 	ended  context.Context // ends with the epoch
 	end    context.CancelCauseFunc
 
+	running sync.WaitGroup // what writes and syncs
+
 	mu      sync.Mutex
 	queued  positions     // up to what each source was put into the queue
 	written positions     // up to what each source is in EVENTS
@@ -56,6 +58,9 @@ func (p *publisher) join(ctx context.Context) (*epoch, error) {
 	if p.current != nil && p.current.ended.Err() == nil {
 		return p.current, nil
 	}
+	if p.current != nil {
+		p.current.running.Wait() // two writers at a time would let events pass each other, and one of them be taken for published that was refused
+	}
 	stream, err := p.open(ctx)
 	if err != nil {
 		return nil, err
@@ -75,8 +80,8 @@ func (p *publisher) join(ctx context.Context) (*epoch, error) {
 		queued: found, written: maps.Clone(found), durable: maps.Clone(found), moved: make(chan struct{})}
 	e.ended, e.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	p.current = e
-	go e.write()
-	go e.sync()
+	e.running.Go(e.write)
+	e.running.Go(e.sync)
 	return e, nil
 }
 
