@@ -119,9 +119,9 @@ func mostSpecific[Row interface{ match() Match }](rows []Row, mcc string, preAut
 // String says which purchases it is for: "mcc 5541-5542 up to 100", or "all".
 func (m Match) String() string {
 	var words []string
-	switch {
-	case m.FirstMCC == "":
-	case m.FirstMCC == m.LastMCC:
+	switch m.FirstMCC {
+	case "":
+	case m.LastMCC:
 		words = append(words, "mcc "+m.FirstMCC)
 	default:
 		words = append(words, "mcc "+m.FirstMCC+"-"+m.LastMCC)
