@@ -48,7 +48,8 @@ func (s *Stream) OpenConsumer(ctx context.Context, name string, inFlight int) (*
 	return &Consumer{stream: s, name: name, handle: handle}, nil
 }
 
-// Position returns the sequence up to which everything was acknowledged.
+// Position returns the sequence up to which everything was acknowledged. When it was followed from an earlier point since, it is a position from before that or the
+// earlier point: JetStream 2.15 may read its state from a file that is not written yet.
 func (c *Consumer) Position(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
