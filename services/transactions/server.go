@@ -13,6 +13,7 @@ import (
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 	"github.com/cardlog/cardlog/services/internal/failure"
+	"github.com/cardlog/cardlog/services/internal/telemetry"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
 
@@ -189,14 +190,19 @@ func newTransactionID() string { return "txn-" + rand.Text() }
 
 // decide has a command decided and returns the stored answer.
 func (s *Service) decide(ctx context.Context, c ledger.Command) (*transactionsv1.Decision, error) {
+	began := time.Now()
 	stored, err := s.shard(c.Account()).Submit(ctx, c)
 	if err != nil {
 		return nil, err
 	}
+	s.took.Observe(time.Since(began))
 	decision := decisionOf(stored.Event, stored.Sequence)
 	decision.Duplicate = stored.Duplicate
 	return decision, nil
 }
+
+// Decisions returns how long the decisions took that were answered.
+func (s *Service) Decisions() []telemetry.Latency { return s.took.Counts() }
 
 // GetBalance returns the balances now, after an event, or at a time.
 func (s *Service) GetBalance(ctx context.Context, r *transactionsv1.GetBalanceRequest) (*transactionsv1.GetBalanceResponse, error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/internal/rpc"
+	"github.com/cardlog/cardlog/services/internal/telemetry"
 	"github.com/cardlog/cardlog/services/internal/vault"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
@@ -66,6 +67,7 @@ type Service struct {
 	accounts *accountsFollower
 	payments *paymentsFollower
 	ready    chan struct{}
+	took     telemetry.Latencies // of decisions
 }
 
 // Open makes the service over a log. Run starts it.

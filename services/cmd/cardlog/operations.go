@@ -10,6 +10,7 @@ import (
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/failure"
 	"github.com/cardlog/cardlog/services/internal/follower"
+	"github.com/cardlog/cardlog/services/internal/telemetry"
 )
 
 // operations is the gRPC service for operators. It tells of the process that it runs in.
@@ -119,7 +120,19 @@ func (o *operations) GetStatus(ctx context.Context, _ *adminv1.GetStatusRequest)
 	for _, view := range p.views() {
 		response.Views = append(response.Views, view.name)
 	}
+	if p.transactions != nil {
+		response.Decisions = decisionStatus(p.transactions.Decisions())
+	}
 	return response, nil
+}
+
+func decisionStatus(took []telemetry.Latency) *adminv1.DecisionStatus {
+	status := &adminv1.DecisionStatus{}
+	for _, bucket := range took {
+		status.Decided += bucket.Count
+		status.Latency = append(status.Latency, &adminv1.LatencyBucket{UpTo: durationpb.New(bucket.UpTo), Decided: bucket.Count})
+	}
+	return status
 }
 
 // RebuildView makes a view again from the log.

@@ -133,7 +133,9 @@ type GetStatusResponse struct {
 	// The streams that they follow.
 	Followers []*FollowerStatus `protobuf:"bytes,3,rep,name=followers,proto3" json:"followers,omitempty"`
 	// The views that RebuildView knows here.
-	Views         []string `protobuf:"bytes,4,rep,name=views,proto3" json:"views,omitempty"`
+	Views []string `protobuf:"bytes,4,rep,name=views,proto3" json:"views,omitempty"`
+	// What was decided by transactions; absent where it does not run in this process.
+	Decisions     *DecisionStatus `protobuf:"bytes,5,opt,name=decisions,proto3" json:"decisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +198,123 @@ func (x *GetStatusResponse) GetViews() []string {
 	return nil
 }
 
+func (x *GetStatusResponse) GetDecisions() *DecisionStatus {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+// DecisionStatus is what transactions decided since the process began.
+type DecisionStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of commands that were answered with a decision.
+	Decided uint64 `protobuf:"varint,1,opt,name=decided,proto3" json:"decided,omitempty"`
+	// How long the answers took, from the request to the durable decision. The buckets are the same for the life of the process.
+	Latency       []*LatencyBucket `protobuf:"bytes,2,rep,name=latency,proto3" json:"latency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecisionStatus) Reset() {
+	*x = DecisionStatus{}
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecisionStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecisionStatus) ProtoMessage() {}
+
+func (x *DecisionStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecisionStatus.ProtoReflect.Descriptor instead.
+func (*DecisionStatus) Descriptor() ([]byte, []int) {
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DecisionStatus) GetDecided() uint64 {
+	if x != nil {
+		return x.Decided
+	}
+	return 0
+}
+
+func (x *DecisionStatus) GetLatency() []*LatencyBucket {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+// LatencyBucket counts answers that took about as long.
+type LatencyBucket struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// They took no longer than this, and longer than the bucket before.
+	UpTo *durationpb.Duration `protobuf:"bytes,1,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
+	// How many.
+	Decided       uint64 `protobuf:"varint,2,opt,name=decided,proto3" json:"decided,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LatencyBucket) Reset() {
+	*x = LatencyBucket{}
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LatencyBucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LatencyBucket) ProtoMessage() {}
+
+func (x *LatencyBucket) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LatencyBucket.ProtoReflect.Descriptor instead.
+func (*LatencyBucket) Descriptor() ([]byte, []int) {
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LatencyBucket) GetUpTo() *durationpb.Duration {
+	if x != nil {
+		return x.UpTo
+	}
+	return nil
+}
+
+func (x *LatencyBucket) GetDecided() uint64 {
+	if x != nil {
+		return x.Decided
+	}
+	return 0
+}
+
 // ServiceStatus is one service.
 type ServiceStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -209,7 +328,7 @@ type ServiceStatus struct {
 
 func (x *ServiceStatus) Reset() {
 	*x = ServiceStatus{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[2]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -221,7 +340,7 @@ func (x *ServiceStatus) String() string {
 func (*ServiceStatus) ProtoMessage() {}
 
 func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[2]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -234,7 +353,7 @@ func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceStatus.ProtoReflect.Descriptor instead.
 func (*ServiceStatus) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{2}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ServiceStatus) GetService() string {
@@ -272,7 +391,7 @@ type StreamStatus struct {
 
 func (x *StreamStatus) Reset() {
 	*x = StreamStatus{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[3]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +403,7 @@ func (x *StreamStatus) String() string {
 func (*StreamStatus) ProtoMessage() {}
 
 func (x *StreamStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[3]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +416,7 @@ func (x *StreamStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStatus.ProtoReflect.Descriptor instead.
 func (*StreamStatus) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{3}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StreamStatus) GetStream() string {
@@ -365,7 +484,7 @@ type FollowerStatus struct {
 
 func (x *FollowerStatus) Reset() {
 	*x = FollowerStatus{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[4]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +496,7 @@ func (x *FollowerStatus) String() string {
 func (*FollowerStatus) ProtoMessage() {}
 
 func (x *FollowerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[4]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +509,7 @@ func (x *FollowerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowerStatus.ProtoReflect.Descriptor instead.
 func (*FollowerStatus) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{4}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FollowerStatus) GetFollower() string {
@@ -453,7 +572,7 @@ type RebuildViewRequest struct {
 
 func (x *RebuildViewRequest) Reset() {
 	*x = RebuildViewRequest{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[5]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +584,7 @@ func (x *RebuildViewRequest) String() string {
 func (*RebuildViewRequest) ProtoMessage() {}
 
 func (x *RebuildViewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[5]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +597,7 @@ func (x *RebuildViewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildViewRequest.ProtoReflect.Descriptor instead.
 func (*RebuildViewRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{5}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RebuildViewRequest) GetView() string {
@@ -501,7 +620,7 @@ type RebuildViewResponse struct {
 
 func (x *RebuildViewResponse) Reset() {
 	*x = RebuildViewResponse{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[6]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +632,7 @@ func (x *RebuildViewResponse) String() string {
 func (*RebuildViewResponse) ProtoMessage() {}
 
 func (x *RebuildViewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[6]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +645,7 @@ func (x *RebuildViewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildViewResponse.ProtoReflect.Descriptor instead.
 func (*RebuildViewResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{6}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RebuildViewResponse) GetEvents() uint64 {
@@ -548,12 +667,19 @@ var File_cardlog_admin_v1_operations_proto protoreflect.FileDescriptor
 const file_cardlog_admin_v1_operations_proto_rawDesc = "" +
 	"\n" +
 	"!cardlog/admin/v1/operations.proto\x12\x10cardlog.admin.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x12\n" +
-	"\x10GetStatusRequest\"\xe0\x01\n" +
+	"\x10GetStatusRequest\"\xa0\x02\n" +
 	"\x11GetStatusResponse\x12;\n" +
 	"\bservices\x18\x01 \x03(\v2\x1f.cardlog.admin.v1.ServiceStatusR\bservices\x128\n" +
 	"\astreams\x18\x02 \x03(\v2\x1e.cardlog.admin.v1.StreamStatusR\astreams\x12>\n" +
 	"\tfollowers\x18\x03 \x03(\v2 .cardlog.admin.v1.FollowerStatusR\tfollowers\x12\x14\n" +
-	"\x05views\x18\x04 \x03(\tR\x05views\"C\n" +
+	"\x05views\x18\x04 \x03(\tR\x05views\x12>\n" +
+	"\tdecisions\x18\x05 \x01(\v2 .cardlog.admin.v1.DecisionStatusR\tdecisions\"e\n" +
+	"\x0eDecisionStatus\x12\x18\n" +
+	"\adecided\x18\x01 \x01(\x04R\adecided\x129\n" +
+	"\alatency\x18\x02 \x03(\v2\x1f.cardlog.admin.v1.LatencyBucketR\alatency\"Y\n" +
+	"\rLatencyBucket\x12.\n" +
+	"\x05up_to\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04upTo\x12\x18\n" +
+	"\adecided\x18\x02 \x01(\x04R\adecided\"C\n" +
 	"\rServiceStatus\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x18\n" +
 	"\aserving\x18\x02 \x01(\bR\aserving\"\xc0\x01\n" +
@@ -600,33 +726,38 @@ func file_cardlog_admin_v1_operations_proto_rawDescGZIP() []byte {
 }
 
 var file_cardlog_admin_v1_operations_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cardlog_admin_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_cardlog_admin_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_cardlog_admin_v1_operations_proto_goTypes = []any{
 	(FollowerState)(0),          // 0: cardlog.admin.v1.FollowerState
 	(*GetStatusRequest)(nil),    // 1: cardlog.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),   // 2: cardlog.admin.v1.GetStatusResponse
-	(*ServiceStatus)(nil),       // 3: cardlog.admin.v1.ServiceStatus
-	(*StreamStatus)(nil),        // 4: cardlog.admin.v1.StreamStatus
-	(*FollowerStatus)(nil),      // 5: cardlog.admin.v1.FollowerStatus
-	(*RebuildViewRequest)(nil),  // 6: cardlog.admin.v1.RebuildViewRequest
-	(*RebuildViewResponse)(nil), // 7: cardlog.admin.v1.RebuildViewResponse
-	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
+	(*DecisionStatus)(nil),      // 3: cardlog.admin.v1.DecisionStatus
+	(*LatencyBucket)(nil),       // 4: cardlog.admin.v1.LatencyBucket
+	(*ServiceStatus)(nil),       // 5: cardlog.admin.v1.ServiceStatus
+	(*StreamStatus)(nil),        // 6: cardlog.admin.v1.StreamStatus
+	(*FollowerStatus)(nil),      // 7: cardlog.admin.v1.FollowerStatus
+	(*RebuildViewRequest)(nil),  // 8: cardlog.admin.v1.RebuildViewRequest
+	(*RebuildViewResponse)(nil), // 9: cardlog.admin.v1.RebuildViewResponse
+	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
 }
 var file_cardlog_admin_v1_operations_proto_depIdxs = []int32{
-	3, // 0: cardlog.admin.v1.GetStatusResponse.services:type_name -> cardlog.admin.v1.ServiceStatus
-	4, // 1: cardlog.admin.v1.GetStatusResponse.streams:type_name -> cardlog.admin.v1.StreamStatus
-	5, // 2: cardlog.admin.v1.GetStatusResponse.followers:type_name -> cardlog.admin.v1.FollowerStatus
-	0, // 3: cardlog.admin.v1.FollowerStatus.state:type_name -> cardlog.admin.v1.FollowerState
-	8, // 4: cardlog.admin.v1.RebuildViewResponse.elapsed:type_name -> google.protobuf.Duration
-	1, // 5: cardlog.admin.v1.OperationsService.GetStatus:input_type -> cardlog.admin.v1.GetStatusRequest
-	6, // 6: cardlog.admin.v1.OperationsService.RebuildView:input_type -> cardlog.admin.v1.RebuildViewRequest
-	2, // 7: cardlog.admin.v1.OperationsService.GetStatus:output_type -> cardlog.admin.v1.GetStatusResponse
-	7, // 8: cardlog.admin.v1.OperationsService.RebuildView:output_type -> cardlog.admin.v1.RebuildViewResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5,  // 0: cardlog.admin.v1.GetStatusResponse.services:type_name -> cardlog.admin.v1.ServiceStatus
+	6,  // 1: cardlog.admin.v1.GetStatusResponse.streams:type_name -> cardlog.admin.v1.StreamStatus
+	7,  // 2: cardlog.admin.v1.GetStatusResponse.followers:type_name -> cardlog.admin.v1.FollowerStatus
+	3,  // 3: cardlog.admin.v1.GetStatusResponse.decisions:type_name -> cardlog.admin.v1.DecisionStatus
+	4,  // 4: cardlog.admin.v1.DecisionStatus.latency:type_name -> cardlog.admin.v1.LatencyBucket
+	10, // 5: cardlog.admin.v1.LatencyBucket.up_to:type_name -> google.protobuf.Duration
+	0,  // 6: cardlog.admin.v1.FollowerStatus.state:type_name -> cardlog.admin.v1.FollowerState
+	10, // 7: cardlog.admin.v1.RebuildViewResponse.elapsed:type_name -> google.protobuf.Duration
+	1,  // 8: cardlog.admin.v1.OperationsService.GetStatus:input_type -> cardlog.admin.v1.GetStatusRequest
+	8,  // 9: cardlog.admin.v1.OperationsService.RebuildView:input_type -> cardlog.admin.v1.RebuildViewRequest
+	2,  // 10: cardlog.admin.v1.OperationsService.GetStatus:output_type -> cardlog.admin.v1.GetStatusResponse
+	9,  // 11: cardlog.admin.v1.OperationsService.RebuildView:output_type -> cardlog.admin.v1.RebuildViewResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_admin_v1_operations_proto_init() }
@@ -640,7 +771,7 @@ func file_cardlog_admin_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_admin_v1_operations_proto_rawDesc), len(file_cardlog_admin_v1_operations_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
