@@ -51,6 +51,8 @@ type endpoints struct {
 	NATS string `json:"nats,omitempty"`
 	// Metrics is the address of the metrics; empty where there are none.
 	Metrics string `json:"metrics,omitempty"`
+	// Console is the address of the web console; empty where there is none.
+	Console string `json:"console,omitempty"`
 	// PID of the process.
 	PID int `json:"pid"`
 }

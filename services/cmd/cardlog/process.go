@@ -39,6 +39,8 @@ type config struct {
 	nats          string // URL of an outside server
 	natsListen    string // for readers of the embedded server; off or empty: none
 	metricsListen string // for Prometheus; off or empty: none
+	consoleListen string // for the web console; off or empty: none
+	consoleHosts  []string
 	sync          syncMode
 	shards        int
 	rules         string
@@ -93,6 +95,7 @@ type process struct {
 	store        *store
 	listener     net.Listener
 	metrics      *metricsServer
+	console      *consoleServer
 	server       *rpc.Server
 	health       serviceHealth
 	rules        atomic.Pointer[rulesfile.Rules] // in force
@@ -145,6 +148,9 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 		return nil, err
 	}
 	if p.metrics, err = serveMetrics(c.metricsListen, p); err != nil {
+		return nil, err
+	}
+	if p.console, err = p.openConsole(); err != nil {
 		return nil, err
 	}
 	p.serve()
@@ -387,7 +393,7 @@ func (p *process) awaitReady(ctx context.Context) error {
 
 // endpoints returns where the process listens.
 func (p *process) endpoints() endpoints {
-	e := endpoints{GRPC: p.listener.Addr().String(), PID: os.Getpid(), NATS: p.config.nats, Metrics: p.metrics.address()}
+	e := endpoints{GRPC: p.listener.Addr().String(), PID: os.Getpid(), NATS: p.config.nats, Metrics: p.metrics.address(), Console: p.console.address()}
 	if address := p.store.address(); address != "" {
 		e.NATS = "nats://" + address
 	}
@@ -398,6 +404,7 @@ func (p *process) endpoints() endpoints {
 func (p *process) stop() { p.stopped.Do(p.stopAll) }
 
 func (p *process) stopAll() {
+	p.console.close()
 	p.metrics.close()
 	if p.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)

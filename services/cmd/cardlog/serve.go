@@ -35,11 +35,13 @@ and takes up what happened while it was away. accounts and transactions need the
 		alone.Flags().StringVar(&options.nats, "nats", defaultNATS, "URL of the NATS server")
 		command.AddCommand(alone)
 	}
+	command.AddCommand(newServeConsoleCommand())
 	command.Args = func(_ *cobra.Command, args []string) error {
 		var names []string
 		for _, service := range serviceNames {
 			names = append(names, string(service))
 		}
+		names = append(names, consoleName)
 		if len(args) == 1 && slices.Contains(names, args[0]) {
 			return nil
 		}

@@ -53,6 +53,8 @@ machine's clock has passed it. So give such a log a directory of its own, for te
 	options.register(command.Flags(), defaultServer)
 	flags := command.Flags()
 	flags.StringVar(&options.nats, "nats", "", "URL of an outside NATS server to use instead of the embedded one")
+	flags.StringVar(&options.consoleListen, "console-listen", defaultConsole, "address of the web console, or off")
+	flags.StringSliceVar(&options.consoleHosts, "console-hosts", nil, consoleHostsHelp)
 	flags.StringVar(&options.natsListen, "nats-listen", "127.0.0.1:4222", "address of the embedded NATS for readers, or off")
 	flags.Var(&options.sync, "sync", "when to sync to disk: always (before each answer), or every interval such as 2m: a power cut can then lose that much, and may make a repair or a backup necessary")
 	flags.BoolVar(&options.manualClock, "manual-clock", false, "for tests and demonstrations only: a clock that stands until cardlog.admin.v1.ClockService moves it")
@@ -150,6 +152,9 @@ func (o *upOptions) greet(out io.Writer, p *process, e endpoints, took time.Dura
 	}
 	_, _ = fmt.Fprintf(out, "cardlog is ready after %.1f s\n\n", took.Seconds())
 	_, _ = fmt.Fprintf(out, "  gRPC   %-22s accounts, payments, transactions, operations, health, reflection\n", e.GRPC)
+	if e.Console != "" {
+		_, _ = fmt.Fprintf(out, "  web    %-22s the console: open http://%s in a browser\n", e.Console, e.Console)
+	}
 	if e.NATS != "" && o.nats == "" {
 		_, _ = fmt.Fprintf(out, "  NATS   %-22s to read and subscribe, not to publish; the feed is the stream EVENTS\n", e.NATS)
 	}
