@@ -121,7 +121,7 @@ func startBank(t *testing.T, c config) (*bank, *process) {
 // startProcess starts a cardlog in a process of its own and returns when it serves.
 func startProcess(t *testing.T, dir string, flags ...string) (*exec.Cmd, endpoints) {
 	t.Helper()
-	return runCardlog(t, append([]string{"up", "--dir", dir, "--nats-listen", "127.0.0.1:0"}, flags...)...)
+	return runCardlog(t, append([]string{"up", "--dir", dir, "--nats-listen", "127.0.0.1:0", "--console-listen", "off"}, flags...)...)
 }
 
 // runCardlog runs a command that serves, in a process of its own and on a free port, and returns when it serves.
