@@ -51,6 +51,8 @@ type endpoints struct {
 	NATS string `json:"nats,omitempty"`
 	// Metrics is the address of the metrics; empty where there are none.
 	Metrics string `json:"metrics,omitempty"`
+	// Debug is the address of the profiles; empty where there are none.
+	Debug string `json:"debug,omitempty"`
 	// Console is the address of the web console; empty where there is none.
 	Console string `json:"console,omitempty"`
 	// PID of the process.

@@ -39,6 +39,7 @@ type config struct {
 	nats          string // URL of an outside server
 	natsListen    string // for readers of the embedded server; off or empty: none
 	metricsListen string // for Prometheus; off or empty: none
+	debugListen   string // for profiles, on loopback; off or empty: none
 	consoleListen string // for the web console; off or empty: none
 	consoleHosts  []string
 	sync          syncMode
@@ -95,6 +96,7 @@ type process struct {
 	store        *store
 	listener     net.Listener
 	metrics      *metricsServer
+	debug        *debugServer
 	console      *consoleServer
 	server       *rpc.Server
 	health       serviceHealth
@@ -132,6 +134,9 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 		if p.lock, err = c.dir.lock(); err != nil {
 			return nil, err
 		}
+	}
+	if p.debug, err = serveDebug(c.debugListen, p.fail); err != nil { // before the log is read, so that a slow start can be looked into
+		return nil, err
 	}
 	if p.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, listenError("--listen", c.listen, err)
@@ -393,7 +398,7 @@ func (p *process) awaitReady(ctx context.Context) error {
 
 // endpoints returns where the process listens.
 func (p *process) endpoints() endpoints {
-	e := endpoints{GRPC: p.listener.Addr().String(), PID: os.Getpid(), NATS: p.config.nats, Metrics: p.metrics.address(), Console: p.console.address()}
+	e := endpoints{GRPC: p.listener.Addr().String(), PID: os.Getpid(), NATS: p.config.nats, Metrics: p.metrics.address(), Debug: p.debug.address(), Console: p.console.address()}
 	if address := p.store.address(); address != "" {
 		e.NATS = "nats://" + address
 	}
@@ -418,6 +423,7 @@ func (p *process) stopAll() {
 	if p.store != nil {
 		p.store.close()
 	}
+	p.debug.close() // last, so that a slow stop can be looked into
 	if p.listener != nil {
 		_ = p.listener.Close()
 	}

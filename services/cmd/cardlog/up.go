@@ -68,6 +68,7 @@ func (o *upOptions) register(flags *pflag.FlagSet, listen string) {
 	flags.StringVar(&o.dir, "dir", "cardlog-data", "directory for the log, the key and all else")
 	flags.StringVar(&o.listen, "listen", listen, "address of the gRPC services")
 	flags.StringVar(&o.metricsListen, "metrics-listen", "off", "address of the metrics for Prometheus (/metrics), or off")
+	flags.StringVar(&o.debugListen, "debug-listen", "off", "loopback address of profiles (/debug/pprof/) and runtime metrics (/debug/metrics), or off")
 	flags.IntVar(&o.shards, "shards", 0, "shards of the ledger, when it is created (default 1)")
 	flags.StringVar(&o.rules, "rules", "", "YAML file of rules profiles (see cardlog rules); SIGHUP has it read again")
 	flags.StringVar(&o.keyFile, "key-file", "", "file of the master key (default cardlog.key in the directory, made on the first start)")
@@ -167,6 +168,9 @@ func (o *upOptions) greet(out io.Writer, p *process, e endpoints, took time.Dura
 	}
 	if e.Metrics != "" {
 		_, _ = fmt.Fprintf(out, "  HTTP   %-22s /metrics for Prometheus\n", e.Metrics)
+	}
+	if e.Debug != "" {
+		_, _ = fmt.Fprintf(out, "  HTTP   %-22s /debug/pprof/ and /debug/metrics: go tool pprof http://%s/debug/pprof/profile\n", e.Debug, e.Debug)
 	}
 	_, _ = fmt.Fprintf(out, "\nNext, in another terminal:\n\n  grpcurl -plaintext %s list\n", e.GRPC)
 	_, _ = fmt.Fprintf(out, "  grpcurl -plaintext -d '{\"account_id\":\"alice\",\"holder\":{\"full_name\":\"Alice\",\"address\":{\"country_code\":\"GB\"}},\"credit_limit\":{\"currency_code\":\"GBP\",\"minor_units\":100000}}' %s cardlog.accounts.v1.AccountsService/OpenAccount\n", e.GRPC)
