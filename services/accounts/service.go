@@ -41,6 +41,8 @@ type Options struct {
 	Logger *slog.Logger
 	// OnHealth hears whether the service serves.
 	OnHealth func(serving bool)
+	// Admit returns nil, or why nothing can be stored just now. Optional.
+	Admit func() error
 	// Journal hears of every durable event. Optional.
 	Journal engine.Journal[*eventsv1.AccountEvent]
 }
@@ -73,7 +75,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 	s := &Service{keys: keys, options: options}
 	s.engine = engine.New(stream, engine.Options[*account.Account, account.Command, *accountEvent, account.View]{
 		Domain: newDomain, Subject: Subject, Source: "/cardlog/accounts",
-		Clock: options.Clock, Logger: options.Logger, OnHealth: options.OnHealth, Journal: options.Journal,
+		Clock: options.Clock, Logger: options.Logger, OnHealth: options.OnHealth, Admit: options.Admit, Journal: options.Journal,
 	})
 	return s, nil
 }

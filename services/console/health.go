@@ -20,6 +20,7 @@ type healthView struct {
 	Streams   []*adminv1.StreamStatus
 	Followers []*adminv1.FollowerStatus
 	Bytes     uint64
+	Disk      *adminv1.DiskStatus // nil where the log is outside
 }
 
 type serverHealth struct {
@@ -79,6 +80,12 @@ func (c *Console) healthOf(answers []answer) *healthView {
 		for _, stream := range one.status.GetStreams() {
 			v.Streams = append(v.Streams, stream)
 			v.Bytes += stream.GetBytes()
+		}
+		if disk := one.status.GetDisk(); disk != nil {
+			v.Disk = disk
+			if disk.GetLow() {
+				v.Problems = append(v.Problems, "The disk is almost full: nothing more is stored until there is room. Reads go on.")
+			}
 		}
 		for _, follower := range one.status.GetFollowers() {
 			v.Followers = append(v.Followers, follower)

@@ -38,6 +38,8 @@ type Options struct {
 	Logger *slog.Logger
 	// OnHealth hears whether the service serves.
 	OnHealth func(serving bool)
+	// Admit returns nil, or why nothing can be stored just now. Optional.
+	Admit func() error
 	// Journal hears of every durable event. Optional.
 	Journal engine.Journal[*eventsv1.PaymentEvent]
 }
@@ -68,7 +70,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 			return domain{options.Rules}
 		},
 		Subject: Subject, Source: "/cardlog/payments", Clock: options.Clock, Logger: options.Logger, Journal: options.Journal,
-		OnHealth: s.parts.Add(),
+		OnHealth: s.parts.Add(), Admit: options.Admit,
 	})
 	s.accounts = s.followAccounts()
 	return s, nil

@@ -53,6 +53,8 @@ type Options struct {
 	Logger *slog.Logger
 	// OnHealth hears whether the service serves.
 	OnHealth func(serving bool)
+	// Admit returns nil, or why nothing can be stored just now. Optional.
+	Admit func() error
 	// Journal hears of every durable event. Optional.
 	Journal engine.Journal[*eventsv1.LedgerEvent]
 }
@@ -90,7 +92,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 				return domain{options.Rules}
 			},
 			Subject: func(id string) string { return Subject(id, count) }, Source: "/cardlog/transactions", Clock: options.Clock, Logger: options.Logger,
-			OnHealth: s.parts.Add(), Journal: options.Journal,
+			OnHealth: s.parts.Add(), Admit: options.Admit, Journal: options.Journal,
 		}))
 	}
 	s.accounts, s.payments = newAccountsFollower(s), newPaymentsFollower(s)

@@ -123,6 +123,9 @@ func (o *operations) GetStatus(ctx context.Context, _ *adminv1.GetStatusRequest)
 	if p.transactions != nil {
 		response.Decisions = decisionStatus(p.transactions.Decisions())
 	}
+	if p.disk != nil {
+		response.Disk = &adminv1.DiskStatus{FreeBytes: p.disk.free.Load(), ReserveBytes: p.disk.reserve.Load(), Low: p.disk.low.Load()}
+	}
 	return response, nil
 }
 

@@ -39,6 +39,7 @@ type config struct {
 	nats          string // URL of an outside server
 	natsListen    string // for readers of the embedded server; off or empty: none
 	metricsListen string // for Prometheus; off or empty: none
+	diskReserve   uint64 // bytes that are kept free; 0: it is only watched
 	debugListen   string // for profiles, on loopback; off or empty: none
 	consoleListen string // for the web console; off or empty: none
 	consoleHosts  []string
@@ -95,6 +96,7 @@ type process struct {
 	lock         *flock.Flock
 	store        *store
 	listener     net.Listener
+	disk         *disk // nil where NATS is outside
 	metrics      *metricsServer
 	debug        *debugServer
 	console      *consoleServer
@@ -108,6 +110,7 @@ type process struct {
 	transactions *transactions.Service
 	feed         *feed.Service
 	cancel       context.CancelFunc
+	unwatch      context.CancelFunc // of the disk
 	services     sync.WaitGroup
 	stopped      sync.Once
 	failed       chan error // has the errors with which parts of it ended
@@ -143,6 +146,11 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 	}
 	if p.store, err = openStore(ctx, c, p.fail); err != nil {
 		return nil, err
+	}
+	if c.nats == "" {
+		watching, cancel := context.WithCancel(context.Background())
+		p.unwatch = cancel
+		p.disk = watchDisk(watching, c.dir, c.diskReserve, c.logger)
 	}
 	if c.manualClock {
 		if err := p.stopTheClock(ctx); err != nil {
@@ -223,7 +231,7 @@ func (p *process) openServices(ctx context.Context) (err error) {
 func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err error) {
 	p.accounts, err = accounts.Open(ctx, p.store.log, accounts.Options{
 		Key: p.key, BIN: p.config.bin, DefaultProfile: ledger.DefaultProfile, KnownProfile: p.knowsProfile,
-		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, accountLine),
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, accountLine),
 	})
 	if err == nil {
 		p.accounts.Register(p.server)
@@ -234,7 +242,7 @@ func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err er
 func (p *process) openPayments(ctx context.Context, onHealth func(bool)) (err error) {
 	p.payments, err = payments.Open(ctx, p.store.log, payments.Options{
 		Accounts: p.accountsUpstream(), Ledger: p.ledgerUpstreams, ShardOf: transactions.Shard, Rules: p.paymentRules,
-		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, paymentLine),
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, paymentLine),
 	})
 	if err == nil {
 		p.payments.Register(p.server)
@@ -245,7 +253,7 @@ func (p *process) openPayments(ctx context.Context, onHealth func(bool)) (err er
 func (p *process) openTransactions(ctx context.Context, onHealth func(bool)) (err error) {
 	p.transactions, err = transactions.Open(ctx, p.store.log, transactions.Options{
 		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Key: p.key, Shards: p.config.shards, Rules: p.purchaseRules,
-		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Journal: journal(p.config.journal, ledgerLine),
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, ledgerLine),
 	})
 	if err == nil {
 		p.transactions.Register(p.server)
@@ -422,6 +430,9 @@ func (p *process) stopAll() {
 	}
 	if p.store != nil {
 		p.store.close()
+	}
+	if p.unwatch != nil {
+		p.unwatch()
 	}
 	p.debug.close() // last, so that a slow stop can be looked into
 	if p.listener != nil {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,6 +93,9 @@ func showStatus(ctx context.Context, servers []string, asJSON bool, out io.Write
 		whole.Services = append(whole.Services, answer.GetServices()...)
 		whole.Streams = append(whole.Streams, answer.GetStreams()...)
 		whole.Followers = append(whole.Followers, answer.GetFollowers()...)
+		if answer.GetDisk() != nil {
+			whole.Disk = answer.GetDisk() // one process has the log, the others of it a NATS outside
+		}
 	}
 	if !asJSON {
 		if err := writeStatus(out, whole); err != nil {
@@ -108,40 +111,44 @@ func showStatus(ctx context.Context, servers []string, asJSON bool, out io.Write
 }
 
 func writeStatus(out io.Writer, s *adminv1.GetStatusResponse) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "SERVICE\tSTATE")
+	services := newTable("SERVICE", "STATE")
 	for _, service := range s.GetServices() {
 		state := "serving"
 		if !service.GetServing() {
 			state = "NOT SERVING"
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\n", service.GetService(), state)
+		services.row(service.GetService(), state)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	table = tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(table, "\nSTREAM\tWRITER\tLAST\tDURABLE\tSUBJECTS\tMiB\t")
+	streams := newTable("STREAM", "WRITER", " LAST", " DURABLE", " SUBJECTS", " MiB")
 	for _, stream := range s.GetStreams() {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%.1f\t\n", stream.GetStream(), stream.GetWriter(), stream.GetLastSequence(), stream.GetDurableSequence(),
-			stream.GetSubjects(), float64(stream.GetBytes())/(1<<20))
+		streams.row(stream.GetStream(), stream.GetWriter(), stream.GetLastSequence(), stream.GetDurableSequence(), stream.GetSubjects(), inMiB(stream.GetBytes()))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	table = tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(table, "\nFOLLOWER\tSTREAM\tPOSITION\tLAST\tLAG\tSTATE\t")
+	followers := newTable("FOLLOWER", "STREAM", " POSITION", " LAST", " LAG", "STATE")
 	for _, f := range s.GetFollowers() {
-		state := strings.ToLower(strings.TrimPrefix(f.GetState().String(), "FOLLOWER_STATE_"))
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t\n", f.GetFollower(), f.GetStream(), f.GetPosition(), f.GetLastSequence(), f.GetLag(), state)
+		followers.row(f.GetFollower(), f.GetStream(), f.GetPosition(), f.GetLastSequence(), f.GetLag(), strings.ToLower(strings.TrimPrefix(f.GetState().String(), "FOLLOWER_STATE_")))
 	}
-	if err := table.Flush(); err != nil {
-		return err
+	for i, table := range []*table{services, streams, followers} {
+		if i > 0 {
+			_, _ = fmt.Fprintln(out)
+		}
+		if err := table.write(out); err != nil {
+			return err
+		}
 	}
 	for _, f := range s.GetFollowers() {
 		if f.GetProblem() != "" {
 			_, _ = fmt.Fprintf(out, "\n%s of %s: %s\n", f.GetFollower(), f.GetStream(), f.GetProblem())
 		}
 	}
+	if disk := s.GetDisk(); disk != nil {
+		low := ""
+		if disk.GetLow() {
+			low = ": WRITES ARE REFUSED until there is more room"
+		}
+		_, _ = fmt.Fprintf(out, "\ndisk: %s MiB free, %s MiB are kept free%s\n", inMiB(disk.GetFreeBytes()), inMiB(disk.GetReserveBytes()), low)
+	}
 	return nil
 }
+
+// inMiB writes a number of bytes in MiB.
+func inMiB(bytes uint64) string { return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', 1, 64) }

@@ -57,6 +57,8 @@ machine's clock has passed it. So give such a log a directory of its own, for te
 	flags.StringSliceVar(&options.consoleHosts, "console-hosts", nil, consoleHostsHelp)
 	flags.StringVar(&options.natsListen, "nats-listen", "127.0.0.1:4222", "address of the embedded NATS for readers, or off")
 	flags.Var(&options.sync, "sync", "when to sync to disk: always (before each answer), or every interval such as 2m: a power cut can then lose that much, and may make a repair or a backup necessary")
+	options.diskReserve = defaultReserve << 20
+	flags.Var(mebibytes{&options.diskReserve}, "disk-reserve", "room on the log's disk below which nothing more is stored: writes are refused, reads go on")
 	flags.BoolVar(&options.manualClock, "manual-clock", false, "for tests and demonstrations only: a clock that stands until cardlog.admin.v1.ClockService moves it")
 	flags.BoolVar(&options.manualOutside, "manual-clock-outside-nats", false, "with --nats, take --manual-clock all the same: events from the future stay in that server's streams for ever")
 	flags.BoolVar(&options.demo, "demo", false, "replay a month of real purchases at a visible pace, tell a story with payments, and keep running")

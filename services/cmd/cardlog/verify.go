@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -400,16 +399,15 @@ func showProgress(stream string, sequence, last uint64) {
 const listedProblems = 20
 
 func (v *verification) writeTable(out io.Writer) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(table, "stream\tevents\taccounts\tdurable\tproblems\t")
+	table := newTable("STREAM", " EVENTS", " ACCOUNTS", " DURABLE", " PROBLEMS")
 	for _, s := range v.Streams {
 		durable := "not recorded"
 		if v.Recorded {
 			durable = fmt.Sprint(s.Durable)
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%d\t\n", s.Stream, s.Events, s.Accounts, durable, s.Problems)
+		table.row(s.Stream, s.Events, s.Accounts, durable, s.Problems)
 	}
-	if err := table.Flush(); err != nil {
+	if err := table.write(out); err != nil {
 		return err
 	}
 	if len(v.Problems) == 0 {

@@ -68,6 +68,8 @@ type Options[S any, C Command, E Event, V any] struct {
 	Logger *slog.Logger
 	// OnHealth hears whether the engine serves.
 	OnHealth func(serving bool)
+	// Admit returns nil, or a *failure.Error that commands are refused with, such as that the disk is almost full. Reads go on. Optional.
+	Admit func() error
 	// Journal hears of every event that became durable. Optional.
 	Journal Journal[E]
 }
@@ -146,6 +148,12 @@ func (e *Engine[S, C, E, V]) enqueue(r *request, bound int64) *request {
 	if !e.health.serving.Load() {
 		r.done <- answer{err: e.health.refusal()}
 		return r
+	}
+	if e.options.Admit != nil && r.command != nil {
+		if err := e.options.Admit(); err != nil {
+			r.done <- answer{err: err}
+			return r
+		}
 	}
 	if e.underway.Add(1) > bound {
 		e.underway.Add(-1)

@@ -135,7 +135,9 @@ type GetStatusResponse struct {
 	// The views that RebuildView knows here.
 	Views []string `protobuf:"bytes,4,rep,name=views,proto3" json:"views,omitempty"`
 	// What was decided by transactions; absent where it does not run in this process.
-	Decisions     *DecisionStatus `protobuf:"bytes,5,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	Decisions *DecisionStatus `protobuf:"bytes,5,opt,name=decisions,proto3" json:"decisions,omitempty"`
+	// Room where the log is kept; absent where NATS is outside.
+	Disk          *DiskStatus `protobuf:"bytes,6,opt,name=disk,proto3" json:"disk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -205,6 +207,77 @@ func (x *GetStatusResponse) GetDecisions() *DecisionStatus {
 	return nil
 }
 
+func (x *GetStatusResponse) GetDisk() *DiskStatus {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+// DiskStatus is the room on the log's disk.
+type DiskStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bytes that may still be written; 0 where the system does not tell.
+	FreeBytes uint64 `protobuf:"varint,1,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	// Bytes that are kept free: below it, writes are RESOURCE_EXHAUSTED.
+	ReserveBytes uint64 `protobuf:"varint,2,opt,name=reserve_bytes,json=reserveBytes,proto3" json:"reserve_bytes,omitempty"`
+	// Whether writes are refused.
+	Low           bool `protobuf:"varint,3,opt,name=low,proto3" json:"low,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiskStatus) Reset() {
+	*x = DiskStatus{}
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiskStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiskStatus) ProtoMessage() {}
+
+func (x *DiskStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiskStatus.ProtoReflect.Descriptor instead.
+func (*DiskStatus) Descriptor() ([]byte, []int) {
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DiskStatus) GetFreeBytes() uint64 {
+	if x != nil {
+		return x.FreeBytes
+	}
+	return 0
+}
+
+func (x *DiskStatus) GetReserveBytes() uint64 {
+	if x != nil {
+		return x.ReserveBytes
+	}
+	return 0
+}
+
+func (x *DiskStatus) GetLow() bool {
+	if x != nil {
+		return x.Low
+	}
+	return false
+}
+
 // DecisionStatus is what transactions decided since the process began.
 type DecisionStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -218,7 +291,7 @@ type DecisionStatus struct {
 
 func (x *DecisionStatus) Reset() {
 	*x = DecisionStatus{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[2]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -230,7 +303,7 @@ func (x *DecisionStatus) String() string {
 func (*DecisionStatus) ProtoMessage() {}
 
 func (x *DecisionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[2]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -243,7 +316,7 @@ func (x *DecisionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionStatus.ProtoReflect.Descriptor instead.
 func (*DecisionStatus) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{2}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DecisionStatus) GetDecided() uint64 {
@@ -273,7 +346,7 @@ type LatencyBucket struct {
 
 func (x *LatencyBucket) Reset() {
 	*x = LatencyBucket{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[3]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -285,7 +358,7 @@ func (x *LatencyBucket) String() string {
 func (*LatencyBucket) ProtoMessage() {}
 
 func (x *LatencyBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[3]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -298,7 +371,7 @@ func (x *LatencyBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LatencyBucket.ProtoReflect.Descriptor instead.
 func (*LatencyBucket) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{3}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LatencyBucket) GetUpTo() *durationpb.Duration {
@@ -328,7 +401,7 @@ type ServiceStatus struct {
 
 func (x *ServiceStatus) Reset() {
 	*x = ServiceStatus{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[4]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -340,7 +413,7 @@ func (x *ServiceStatus) String() string {
 func (*ServiceStatus) ProtoMessage() {}
 
 func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[4]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -353,7 +426,7 @@ func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceStatus.ProtoReflect.Descriptor instead.
 func (*ServiceStatus) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{4}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ServiceStatus) GetService() string {
@@ -391,7 +464,7 @@ type StreamStatus struct {
 
 func (x *StreamStatus) Reset() {
 	*x = StreamStatus{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[5]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +476,7 @@ func (x *StreamStatus) String() string {
 func (*StreamStatus) ProtoMessage() {}
 
 func (x *StreamStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[5]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +489,7 @@ func (x *StreamStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamStatus.ProtoReflect.Descriptor instead.
 func (*StreamStatus) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{5}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StreamStatus) GetStream() string {
@@ -484,7 +557,7 @@ type FollowerStatus struct {
 
 func (x *FollowerStatus) Reset() {
 	*x = FollowerStatus{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[6]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -496,7 +569,7 @@ func (x *FollowerStatus) String() string {
 func (*FollowerStatus) ProtoMessage() {}
 
 func (x *FollowerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[6]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -509,7 +582,7 @@ func (x *FollowerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowerStatus.ProtoReflect.Descriptor instead.
 func (*FollowerStatus) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{6}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FollowerStatus) GetFollower() string {
@@ -572,7 +645,7 @@ type RebuildViewRequest struct {
 
 func (x *RebuildViewRequest) Reset() {
 	*x = RebuildViewRequest{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +657,7 @@ func (x *RebuildViewRequest) String() string {
 func (*RebuildViewRequest) ProtoMessage() {}
 
 func (x *RebuildViewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +670,7 @@ func (x *RebuildViewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildViewRequest.ProtoReflect.Descriptor instead.
 func (*RebuildViewRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{7}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RebuildViewRequest) GetView() string {
@@ -620,7 +693,7 @@ type RebuildViewResponse struct {
 
 func (x *RebuildViewResponse) Reset() {
 	*x = RebuildViewResponse{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +705,7 @@ func (x *RebuildViewResponse) String() string {
 func (*RebuildViewResponse) ProtoMessage() {}
 
 func (x *RebuildViewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +718,7 @@ func (x *RebuildViewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildViewResponse.ProtoReflect.Descriptor instead.
 func (*RebuildViewResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{8}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RebuildViewResponse) GetEvents() uint64 {
@@ -667,13 +740,20 @@ var File_cardlog_admin_v1_operations_proto protoreflect.FileDescriptor
 const file_cardlog_admin_v1_operations_proto_rawDesc = "" +
 	"\n" +
 	"!cardlog/admin/v1/operations.proto\x12\x10cardlog.admin.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\x12\n" +
-	"\x10GetStatusRequest\"\xa0\x02\n" +
+	"\x10GetStatusRequest\"\xd2\x02\n" +
 	"\x11GetStatusResponse\x12;\n" +
 	"\bservices\x18\x01 \x03(\v2\x1f.cardlog.admin.v1.ServiceStatusR\bservices\x128\n" +
 	"\astreams\x18\x02 \x03(\v2\x1e.cardlog.admin.v1.StreamStatusR\astreams\x12>\n" +
 	"\tfollowers\x18\x03 \x03(\v2 .cardlog.admin.v1.FollowerStatusR\tfollowers\x12\x14\n" +
 	"\x05views\x18\x04 \x03(\tR\x05views\x12>\n" +
-	"\tdecisions\x18\x05 \x01(\v2 .cardlog.admin.v1.DecisionStatusR\tdecisions\"e\n" +
+	"\tdecisions\x18\x05 \x01(\v2 .cardlog.admin.v1.DecisionStatusR\tdecisions\x120\n" +
+	"\x04disk\x18\x06 \x01(\v2\x1c.cardlog.admin.v1.DiskStatusR\x04disk\"b\n" +
+	"\n" +
+	"DiskStatus\x12\x1d\n" +
+	"\n" +
+	"free_bytes\x18\x01 \x01(\x04R\tfreeBytes\x12#\n" +
+	"\rreserve_bytes\x18\x02 \x01(\x04R\freserveBytes\x12\x10\n" +
+	"\x03low\x18\x03 \x01(\bR\x03low\"e\n" +
 	"\x0eDecisionStatus\x12\x18\n" +
 	"\adecided\x18\x01 \x01(\x04R\adecided\x129\n" +
 	"\alatency\x18\x02 \x03(\v2\x1f.cardlog.admin.v1.LatencyBucketR\alatency\"Y\n" +
@@ -726,38 +806,40 @@ func file_cardlog_admin_v1_operations_proto_rawDescGZIP() []byte {
 }
 
 var file_cardlog_admin_v1_operations_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cardlog_admin_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_cardlog_admin_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_cardlog_admin_v1_operations_proto_goTypes = []any{
 	(FollowerState)(0),          // 0: cardlog.admin.v1.FollowerState
 	(*GetStatusRequest)(nil),    // 1: cardlog.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),   // 2: cardlog.admin.v1.GetStatusResponse
-	(*DecisionStatus)(nil),      // 3: cardlog.admin.v1.DecisionStatus
-	(*LatencyBucket)(nil),       // 4: cardlog.admin.v1.LatencyBucket
-	(*ServiceStatus)(nil),       // 5: cardlog.admin.v1.ServiceStatus
-	(*StreamStatus)(nil),        // 6: cardlog.admin.v1.StreamStatus
-	(*FollowerStatus)(nil),      // 7: cardlog.admin.v1.FollowerStatus
-	(*RebuildViewRequest)(nil),  // 8: cardlog.admin.v1.RebuildViewRequest
-	(*RebuildViewResponse)(nil), // 9: cardlog.admin.v1.RebuildViewResponse
-	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
+	(*DiskStatus)(nil),          // 3: cardlog.admin.v1.DiskStatus
+	(*DecisionStatus)(nil),      // 4: cardlog.admin.v1.DecisionStatus
+	(*LatencyBucket)(nil),       // 5: cardlog.admin.v1.LatencyBucket
+	(*ServiceStatus)(nil),       // 6: cardlog.admin.v1.ServiceStatus
+	(*StreamStatus)(nil),        // 7: cardlog.admin.v1.StreamStatus
+	(*FollowerStatus)(nil),      // 8: cardlog.admin.v1.FollowerStatus
+	(*RebuildViewRequest)(nil),  // 9: cardlog.admin.v1.RebuildViewRequest
+	(*RebuildViewResponse)(nil), // 10: cardlog.admin.v1.RebuildViewResponse
+	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
 }
 var file_cardlog_admin_v1_operations_proto_depIdxs = []int32{
-	5,  // 0: cardlog.admin.v1.GetStatusResponse.services:type_name -> cardlog.admin.v1.ServiceStatus
-	6,  // 1: cardlog.admin.v1.GetStatusResponse.streams:type_name -> cardlog.admin.v1.StreamStatus
-	7,  // 2: cardlog.admin.v1.GetStatusResponse.followers:type_name -> cardlog.admin.v1.FollowerStatus
-	3,  // 3: cardlog.admin.v1.GetStatusResponse.decisions:type_name -> cardlog.admin.v1.DecisionStatus
-	4,  // 4: cardlog.admin.v1.DecisionStatus.latency:type_name -> cardlog.admin.v1.LatencyBucket
-	10, // 5: cardlog.admin.v1.LatencyBucket.up_to:type_name -> google.protobuf.Duration
-	0,  // 6: cardlog.admin.v1.FollowerStatus.state:type_name -> cardlog.admin.v1.FollowerState
-	10, // 7: cardlog.admin.v1.RebuildViewResponse.elapsed:type_name -> google.protobuf.Duration
-	1,  // 8: cardlog.admin.v1.OperationsService.GetStatus:input_type -> cardlog.admin.v1.GetStatusRequest
-	8,  // 9: cardlog.admin.v1.OperationsService.RebuildView:input_type -> cardlog.admin.v1.RebuildViewRequest
-	2,  // 10: cardlog.admin.v1.OperationsService.GetStatus:output_type -> cardlog.admin.v1.GetStatusResponse
-	9,  // 11: cardlog.admin.v1.OperationsService.RebuildView:output_type -> cardlog.admin.v1.RebuildViewResponse
-	10, // [10:12] is the sub-list for method output_type
-	8,  // [8:10] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	6,  // 0: cardlog.admin.v1.GetStatusResponse.services:type_name -> cardlog.admin.v1.ServiceStatus
+	7,  // 1: cardlog.admin.v1.GetStatusResponse.streams:type_name -> cardlog.admin.v1.StreamStatus
+	8,  // 2: cardlog.admin.v1.GetStatusResponse.followers:type_name -> cardlog.admin.v1.FollowerStatus
+	4,  // 3: cardlog.admin.v1.GetStatusResponse.decisions:type_name -> cardlog.admin.v1.DecisionStatus
+	3,  // 4: cardlog.admin.v1.GetStatusResponse.disk:type_name -> cardlog.admin.v1.DiskStatus
+	5,  // 5: cardlog.admin.v1.DecisionStatus.latency:type_name -> cardlog.admin.v1.LatencyBucket
+	11, // 6: cardlog.admin.v1.LatencyBucket.up_to:type_name -> google.protobuf.Duration
+	0,  // 7: cardlog.admin.v1.FollowerStatus.state:type_name -> cardlog.admin.v1.FollowerState
+	11, // 8: cardlog.admin.v1.RebuildViewResponse.elapsed:type_name -> google.protobuf.Duration
+	1,  // 9: cardlog.admin.v1.OperationsService.GetStatus:input_type -> cardlog.admin.v1.GetStatusRequest
+	9,  // 10: cardlog.admin.v1.OperationsService.RebuildView:input_type -> cardlog.admin.v1.RebuildViewRequest
+	2,  // 11: cardlog.admin.v1.OperationsService.GetStatus:output_type -> cardlog.admin.v1.GetStatusResponse
+	10, // 12: cardlog.admin.v1.OperationsService.RebuildView:output_type -> cardlog.admin.v1.RebuildViewResponse
+	11, // [11:13] is the sub-list for method output_type
+	9,  // [9:11] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_admin_v1_operations_proto_init() }
@@ -771,7 +853,7 @@ func file_cardlog_admin_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_admin_v1_operations_proto_rawDesc), len(file_cardlog_admin_v1_operations_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
