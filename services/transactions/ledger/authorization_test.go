@@ -150,10 +150,27 @@ var declines = []struct{ check, reason, code, script string }{
 	{"card expiry", "CARD_EXPIRED", "54", `
 		card c1 active 02/2026
 		authorize t 10.00`},
+	{"single use", "SINGLE_USE_CARD_USED", "57", `
+		controls c1 single-use
+		present p 1.00 card c1
+		authorize t 10.00`},
 	{"currency", "CURRENCY_NOT_SUPPORTED", "57", `authorize t 10.00 EUR`},
 	{"merchant country", "COUNTRY_BLOCKED", "62", `authorize t 10.00 country KP`},
 	{"mcc", "MCC_BLOCKED", "57", `authorize t 10.00 mcc 7995`},
 	{"merchant", "MERCHANT_BLOCKED", "57", `authorize t 10.00 merchant bad-shop`},
+	{"merchant lock", "MERCHANT_BLOCKED", "57", `
+		controls c1 merchant=shop-9
+		authorize t 10.00`},
+	{"max amount", "AMOUNT_LIMIT_EXCEEDED", "61", `
+		controls account max=9.99
+		authorize t 10.00`},
+	{"window amount", "AMOUNT_LIMIT_EXCEEDED", "61", `
+		controls c1 day=9.99
+		authorize t 10.00`},
+	{"window count", "COUNT_LIMIT_EXCEEDED", "65", `
+		controls account 24h=/1
+		present p 1.00
+		authorize t 10.00`},
 	{"credit limit", "INSUFFICIENT_CREDIT", "51", `
 		limit 9.99
 		authorize t 10.00`},
@@ -171,7 +188,7 @@ func TestAuthorizeDeclines(t *testing.T) {
 	seen := map[string]bool{}
 	for _, d := range declines {
 		seen[d.reason] = true
-		t.Run(d.reason, func(t *testing.T) {
+		t.Run(d.check+" "+d.reason, func(t *testing.T) {
 			t.Parallel()
 			b := newBook(t, strict()).run(d.script)
 			b.checkReplay()

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"cmp"
+
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 	"github.com/cardlog/cardlog/services/internal/command"
@@ -10,7 +12,8 @@ import (
 type Refund struct {
 	// AccountID and RefundID name the account and this command.
 	AccountID, RefundID string
-	// TransactionID is the purchase that it belongs to. Empty or unknown: it becomes a transaction of its own.
+	// TransactionID is the purchase, or the merchant credit that was authorized, that it belongs to. Empty: the merchant credit that has the refund's id, where one
+	// is open. Else, and where it is unknown, the refund becomes a transaction of its own.
 	TransactionID string
 	// NewTransactionID names that transaction when TransactionID is empty.
 	NewTransactionID string
@@ -37,14 +40,23 @@ func (c *Refund) Digest() []byte {
 	return digestMerchant(command.NewDigest().Text(c.TransactionID, c.CardID).Number(c.Amount).Text(c.Currency), c.Merchant).Sum()
 }
 
-func (c *Refund) about() string { return c.TransactionID }
+func (c *Refund) about() string { return cmp.Or(c.TransactionID, c.RefundID) }
+
+// settles returns a copy of the transaction that the refund belongs to; nil when it is one of its own.
+func (c *Refund) settles(a *Account) *Transaction {
+	t := a.find(c.about())
+	if c.TransactionID == "" && (t == nil || t.PendingCredit() == 0) {
+		return nil
+	}
+	return t
+}
 
 func (c *Refund) decide(a *Account, _ *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if err := a.inCurrency(c.Currency); err != nil {
 		return nil, err
 	}
 	decision := recorded(c.Amount)
-	t := a.find(c.TransactionID)
+	t := c.settles(a)
 	if t == nil {
 		t = unmatched(c.TransactionID, c.NewTransactionID, c.CardID, c.Merchant, at)
 		decision.Unmatched = true

@@ -20,6 +20,15 @@ func TestRefund(t *testing.T) {
 		{"gives back more than was paid", `
 			present p1 50.00 of t1
 			refund f1 80.00 of t1      | 00 recorded 80.00                            | posted -30.00 pending 0.00 available 1030.00`},
+		{"settles the merchant credit that was authorized under the refund's id, once", `
+			authorize f1 20.00 credit  | 00 approved 20.00                            | posted 0.00 pending 0.00 available 1000.00
+			refund f1 20.00            | 00 recorded 20.00                            | posted -20.00 pending 0.00 available 1020.00
+			show f1                    | credit 20.00, refunded 20.00
+			refund f1 20.00            | 00 recorded 20.00, duplicate`},
+		{"is a transaction of its own beside a purchase that happens to have the refund's id", `
+			authorize f1 20.00
+			refund f1 5.00             | 00 recorded 5.00, unmatched                  | posted -5.00 pending 20.00 available 985.00
+			show f1                    | authorized 20.00, held 20.00`},
 		{"leaves a hold as it is", `
 			authorize t1 100.00
 			present p1 30.00 of t1 more-to-come

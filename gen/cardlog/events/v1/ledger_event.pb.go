@@ -958,7 +958,7 @@ type DecisionRecord struct {
 	ApprovedAmount int64 `protobuf:"varint,6,opt,name=approved_amount,json=approvedAmount,proto3" json:"approved_amount,omitempty"`
 	// What the transaction holds after it.
 	HeldAmount int64 `protobuf:"varint,7,opt,name=held_amount,json=heldAmount,proto3" json:"held_amount,omitempty"`
-	// By how much the presentments so far pass what was authorized, as far as this one caused it.
+	// By how much the presentments so far pass what was authorized and not reversed, as far as this one caused it.
 	OverCaptureAmount int64 `protobuf:"varint,8,opt,name=over_capture_amount,json=overCaptureAmount,proto3" json:"over_capture_amount,omitempty"`
 	// The presentment came after its hold had expired.
 	Late bool `protobuf:"varint,9,opt,name=late,proto3" json:"late,omitempty"`
@@ -978,7 +978,7 @@ type DecisionRecord struct {
 	OverCaptureTolerated bool `protobuf:"varint,16,opt,name=over_capture_tolerated,json=overCaptureTolerated,proto3" json:"over_capture_tolerated,omitempty"`
 	// For how many whole days the presentment is late.
 	DaysLate int32 `protobuf:"varint,17,opt,name=days_late,json=daysLate,proto3" json:"days_late,omitempty"`
-	// More was asked to be reversed than was held, so only that was.
+	// More was asked to be reversed than was held, or to be taken back than was credited, so only that was.
 	ReversalCapped bool `protobuf:"varint,18,opt,name=reversal_capped,json=reversalCapped,proto3" json:"reversal_capped,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

@@ -392,7 +392,7 @@ type Decision struct {
 	ApprovedAmount *v1.Money `protobuf:"bytes,7,opt,name=approved_amount,json=approvedAmount,proto3" json:"approved_amount,omitempty"`
 	// What the transaction holds after it.
 	HeldAmount *v1.Money `protobuf:"bytes,8,opt,name=held_amount,json=heldAmount,proto3" json:"held_amount,omitempty"`
-	// By how much presentments pass what was authorized, as far as this one caused it.
+	// By how much presentments pass what was authorized and not reversed, as far as this one caused it.
 	OverCaptureAmount *v1.Money `protobuf:"bytes,9,opt,name=over_capture_amount,json=overCaptureAmount,proto3" json:"over_capture_amount,omitempty"`
 	// The presentment came after its hold had expired.
 	Late bool `protobuf:"varint,10,opt,name=late,proto3" json:"late,omitempty"`
@@ -408,7 +408,7 @@ type Decision struct {
 	OverCaptureTolerated bool `protobuf:"varint,15,opt,name=over_capture_tolerated,json=overCaptureTolerated,proto3" json:"over_capture_tolerated,omitempty"`
 	// For how many whole days the presentment is late.
 	DaysLate int32 `protobuf:"varint,16,opt,name=days_late,json=daysLate,proto3" json:"days_late,omitempty"`
-	// More was asked to be reversed than was held, so only that was.
+	// More was asked to be reversed than was held, or to be taken back than was credited, so only that was.
 	ReversalCapped bool `protobuf:"varint,17,opt,name=reversal_capped,json=reversalCapped,proto3" json:"reversal_capped,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -2263,7 +2263,7 @@ type RefundRequest struct {
 	Account isRefundRequest_Account `protobuf_oneof:"account"`
 	// The refund's id.
 	RefundId string `protobuf:"bytes,4,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
-	// The purchase that it belongs to. Absent or unknown: a transaction of its own.
+	// The purchase or authorized merchant credit that it belongs to. Absent: the open merchant credit that has the refund's id. Else, or unknown: a transaction of its own.
 	TransactionId string `protobuf:"bytes,5,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
 	// The amount given back.
 	Amount *v1.Money `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`

@@ -221,7 +221,7 @@ const (
 	RejectionReason_REJECTION_REASON_NOTHING_TO_REVERSE RejectionReason = 1
 	// A completion was received before.
 	RejectionReason_REJECTION_REASON_COMPLETION_ALREADY_RECEIVED RejectionReason = 2
-	// The authorization was declined, reversed in full or cleared for good, or there is none, so it cannot be changed.
+	// The authorization was declined, reversed in full or cleared for good, or the transaction began without one, so it cannot be changed.
 	RejectionReason_REJECTION_REASON_AUTHORIZATION_NOT_OPEN RejectionReason = 3
 	// The dispute credit is more than what was cleared and not given back yet.
 	RejectionReason_REJECTION_REASON_AMOUNT_EXCEEDS_CLEARED RejectionReason = 4
