@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
@@ -118,3 +119,6 @@ func (s *Service) Upstream() follower.Upstream {
 
 // Stream is the stream ACCOUNTS.
 func (s *Service) Stream() *eventlog.Stream { return s.engine.Stream() }
+
+// Collect tells Prometheus how the service is.
+func (s *Service) Collect(to chan<- prometheus.Metric) { s.engine.Collect(to) }

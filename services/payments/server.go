@@ -76,6 +76,7 @@ func (s *Service) submit(ctx context.Context, c payment.Command) (*paymentsv1.Pa
 	if err != nil {
 		return nil, stored, err
 	}
+	s.count(stored)
 	left := paymentMessage(c.Account(), stored.Event.GetPayment(), stored.Sequence, stored.Event.GetEnvelope().GetDecidedAt().AsTime())
 	addChecks(left, stored.Event.GetAssessment())
 	return left, stored, nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -54,6 +55,8 @@ type Service struct {
 	parts    *rpc.Parts
 	ready    chan struct{}
 
+	decisions *prometheus.CounterVec
+
 	mu     sync.Mutex
 	ledger []*ledgerFollower // by shard; nil while the ledger does not exist
 }
@@ -64,7 +67,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{options: options, ready: make(chan struct{}), parts: rpc.NewParts(options.OnHealth)}
+	s := &Service{options: options, ready: make(chan struct{}), parts: rpc.NewParts(options.OnHealth), decisions: newDecisions()}
 	s.engine = engine.New(stream, engine.Options[*payment.Account, payment.Command, *eventsv1.PaymentEvent, payment.View]{
 		Domain: func() engine.Domain[*payment.Account, payment.Command, *eventsv1.PaymentEvent, payment.View] {
 			return domain{options.Rules}

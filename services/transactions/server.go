@@ -13,7 +13,6 @@ import (
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 	"github.com/cardlog/cardlog/services/internal/failure"
-	"github.com/cardlog/cardlog/services/internal/telemetry"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
 
@@ -45,10 +44,9 @@ func (s *Service) Authorize(ctx context.Context, r *transactionsv1.AuthorizeRequ
 func (s *Service) unknownCard(ctx context.Context, r *transactionsv1.AuthorizeRequest) *transactionsv1.AuthorizeResponse {
 	s.options.Logger.InfoContext(ctx, "declined an unknown card", slog.String("transaction", r.GetTransactionId()))
 	const reason = typev1.DeclineReason_DECLINE_REASON_UNKNOWN_CARD
-	return &transactionsv1.AuthorizeResponse{TransactionId: r.GetTransactionId(), Result: &transactionsv1.AuthorizeResponse_Decision{
-		Decision: &transactionsv1.Decision{TransactionId: r.GetTransactionId(), Outcome: typev1.Outcome_OUTCOME_DECLINED,
-			DeclineReason: reason, ResponseCode: ledger.ResponseCode(reason)},
-	}}
+	decision := &transactionsv1.Decision{TransactionId: r.GetTransactionId(), Outcome: typev1.Outcome_OUTCOME_DECLINED, DeclineReason: reason, ResponseCode: ledger.ResponseCode(reason)}
+	s.meter.count(decision)
+	return &transactionsv1.AuthorizeResponse{TransactionId: r.GetTransactionId(), Result: &transactionsv1.AuthorizeResponse_Decision{Decision: decision}}
 }
 
 // IncrementAuthorization asks to raise a hold.
@@ -195,14 +193,11 @@ func (s *Service) decide(ctx context.Context, c ledger.Command) (*transactionsv1
 	if err != nil {
 		return nil, err
 	}
-	s.took.Observe(time.Since(began))
 	decision := decisionOf(stored.Event, stored.Sequence)
 	decision.Duplicate = stored.Duplicate
+	s.meter.decided(decision, time.Since(began))
 	return decision, nil
 }
-
-// Decisions returns how long the decisions took that were answered.
-func (s *Service) Decisions() []telemetry.Latency { return s.took.Counts() }
 
 // GetBalance returns the balances now, after an event, or at a time.
 func (s *Service) GetBalance(ctx context.Context, r *transactionsv1.GetBalanceRequest) (*transactionsv1.GetBalanceResponse, error) {

@@ -19,7 +19,6 @@ import (
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/internal/rpc"
-	"github.com/cardlog/cardlog/services/internal/telemetry"
 	"github.com/cardlog/cardlog/services/internal/vault"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
@@ -69,7 +68,7 @@ type Service struct {
 	accounts *accountsFollower
 	payments *paymentsFollower
 	ready    chan struct{}
-	took     telemetry.Latencies // of decisions
+	meter    *meter
 }
 
 // Open makes the service over a log. Run starts it.
@@ -78,7 +77,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{options: options, parts: rpc.NewParts(options.OnHealth), ready: make(chan struct{})}
+	s := &Service{options: options, parts: rpc.NewParts(options.OnHealth), ready: make(chan struct{}), meter: newMeter()}
 	for shard := range count {
 		stream, err := log.OpenStream(ctx, eventlog.StreamSpec{
 			Name: StreamName(shard), Subjects: fmt.Sprintf("ledger.%02d.*", shard),

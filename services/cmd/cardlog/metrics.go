@@ -17,12 +17,13 @@ const scrapeBound = 5 * time.Second
 
 // metricsServer shows metrics to Prometheus. A nil one is none.
 type metricsServer struct {
+	registry *prometheus.Registry
 	listener net.Listener
 	server   *http.Server
 }
 
-// serveMetrics shows the metrics of a process on an address; none where it is off or empty.
-func serveMetrics(address string, p *process) (*metricsServer, error) {
+// openMetrics listens for Prometheus; none where the address is off or empty.
+func openMetrics(address string) (*metricsServer, error) {
 	if address == "" || address == "off" {
 		return nil, nil
 	}
@@ -31,16 +32,31 @@ func serveMetrics(address string, p *process) (*metricsServer, error) {
 		return nil, listenError("--metrics-listen", address, err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), followerMetrics{p})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: scrapeBound}))
-	m := &metricsServer{listener: listener, server: &http.Server{Handler: mux, ReadHeaderTimeout: scrapeBound}}
+	return &metricsServer{registry: registry, listener: listener, server: &http.Server{Handler: mux, ReadHeaderTimeout: scrapeBound}}, nil
+}
+
+// registerer is where more metrics are added; nil where nobody looks.
+func (m *metricsServer) registerer() prometheus.Registerer {
+	if m == nil {
+		return nil
+	}
+	return m.registry
+}
+
+// serve answers Prometheus from now on, of the services of a process too.
+func (m *metricsServer) serve(p *process) {
+	if m == nil {
+		return
+	}
+	m.registry.MustRegister(processMetrics{p})
 	go func() {
-		if err := m.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := m.server.Serve(m.listener); !errors.Is(err, http.ErrServerClosed) {
 			p.fail(err)
 		}
 	}()
-	return m, nil
 }
 
 func (m *metricsServer) address() string {
@@ -53,40 +69,57 @@ func (m *metricsServer) address() string {
 func (m *metricsServer) close() {
 	if m != nil {
 		_ = m.server.Close()
+		_ = m.listener.Close()
 	}
 }
 
-// followerMetrics are how far each follower is.
-type followerMetrics struct{ process *process }
+// processMetrics are those of the services in a process, of the streams that they write and of those that they follow. They are made at each scrape,
+// because streams and followers come when there is something to follow.
+type processMetrics struct{ process *process }
 
 var (
+	serviceServing   = prometheus.NewDesc("cardlog_service_serving", "1 while the service serves, else 0.", []string{"service"}, nil)
 	followerLabels   = []string{"follower", "stream"}
 	followerPosition = prometheus.NewDesc("cardlog_follower_position", "Sequence up to which everything is applied.", followerLabels, nil)
 	followerLag      = prometheus.NewDesc("cardlog_follower_lag_events", "Number of events of the stream that are not applied yet.", followerLabels, nil)
 	followerUp       = prometheus.NewDesc("cardlog_follower_up", "1 while it follows, 0 while it starts, tries again or has stopped.", followerLabels, nil)
 )
 
-// Describe is for package prometheus.
-func (followerMetrics) Describe(to chan<- *prometheus.Desc) {
-	to <- followerPosition
-	to <- followerLag
-	to <- followerUp
-}
+// Describe is for package prometheus: nothing is said beforehand.
+func (processMetrics) Describe(chan<- *prometheus.Desc) {}
 
 // Collect is for package prometheus.
-func (m followerMetrics) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeBound)
+func (m processMetrics) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeBound/2)
 	defer cancel()
-	for _, f := range m.process.followers(ctx) {
-		up := 0.0
-		if f.Following() {
-			up = 1
+	p := m.process
+	for service, serving := range p.health.all() {
+		to <- prometheus.MustNewConstMetric(serviceServing, prometheus.GaugeValue, indicator(serving), string(service))
+	}
+	for _, service := range p.running() {
+		if told, tells := service.(interface {
+			Collect(to chan<- prometheus.Metric)
+		}); tells {
+			told.Collect(to)
 		}
+	}
+	for _, w := range p.streams() {
+		w.stream.Collect(ctx, to)
+	}
+	for _, f := range p.followers(ctx) {
 		for _, gauge := range []struct {
 			what  *prometheus.Desc
 			value float64
-		}{{followerPosition, float64(f.Position)}, {followerLag, float64(f.Last - f.Position)}, {followerUp, up}} {
+		}{{followerPosition, float64(f.Position)}, {followerLag, float64(f.Last - f.Position)}, {followerUp, indicator(f.Following())}} {
 			to <- prometheus.MustNewConstMetric(gauge.what, prometheus.GaugeValue, gauge.value, f.Follower, f.Stream)
 		}
 	}
+}
+
+// indicator is a yes or no as Prometheus has it.
+func indicator(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

@@ -94,13 +94,12 @@ var followerStates = map[follower.State]adminv1.FollowerState{
 func (o *operations) GetStatus(ctx context.Context, _ *adminv1.GetStatusRequest) (*adminv1.GetStatusResponse, error) {
 	p := o.process
 	response := &adminv1.GetStatusResponse{}
-	p.health.mu.Lock()
+	serves := p.health.all()
 	for _, service := range serviceNames {
-		if serving, runs := p.health.serves[service]; runs {
+		if serving, runs := serves[service]; runs {
 			response.Services = append(response.Services, &adminv1.ServiceStatus{Service: string(service), Serving: serving})
 		}
 	}
-	p.health.mu.Unlock()
 	for _, w := range p.streams() {
 		extent, err := w.stream.Extent(ctx)
 		if err != nil {

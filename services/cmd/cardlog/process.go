@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -157,12 +158,13 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 			return nil, err
 		}
 	}
+	if p.metrics, err = openMetrics(c.metricsListen); err != nil {
+		return nil, err
+	}
 	if err := p.openServices(ctx); err != nil {
 		return nil, err
 	}
-	if p.metrics, err = serveMetrics(c.metricsListen, p); err != nil {
-		return nil, err
-	}
+	p.metrics.serve(p)
 	if p.console, err = p.openConsole(); err != nil {
 		return nil, err
 	}
@@ -182,6 +184,13 @@ func listenError(flag, address string, err error) error {
 type serviceHealth struct {
 	mu     sync.Mutex
 	serves map[serviceName]bool
+}
+
+// all returns which services serve.
+func (h *serviceHealth) all() map[serviceName]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.serves)
 }
 
 // watch makes health know a service, which does not serve yet, and returns what it is to say of itself to.
@@ -211,7 +220,7 @@ func (p *process) openServices(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.server, err = rpc.NewServer(p.config.logger); err != nil {
+	if p.server, err = rpc.NewServer(rpc.Options{Logger: p.config.logger, Metrics: p.metrics.registerer()}); err != nil {
 		return err
 	}
 	p.health.serves = map[serviceName]bool{}

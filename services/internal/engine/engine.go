@@ -41,6 +41,7 @@ type Engine[S any, C Command, E Event, V any] struct {
 	views    sync.Map // account id → *atomic.Pointer[V]
 	changed  atomic.Pointer[chan struct{}]
 	health   health
+	meter    meter
 
 	// What follows belongs to the engine's goroutine. It is speculative: it holds what is decided and perhaps not yet durable.
 	fold     *Fold[S, C, E, V]
@@ -97,6 +98,7 @@ func New[S any, C Command, E Event, V any](stream *eventlog.Stream, options Opti
 		rebuilds: make(chan rebuilding[S, C, E, V]),
 		recalls:  make(chan struct{}, recallBound),
 		health:   health{ready: make(chan struct{}), onChange: options.OnHealth},
+		meter:    newMeter(stream.Name()),
 	}
 	e.announce()
 	return e
@@ -225,6 +227,9 @@ func (e *Engine[S, C, E, V]) Run(ctx context.Context) error {
 			e.health.set(true, nil)
 			err = e.serve(ctx)
 			e.stepDown(err)
+			if ctx.Err() == nil {
+				e.meter.steppedDown(err)
+			}
 		}
 		if damaged(err) {
 			e.options.Logger.ErrorContext(ctx, "this stream is not served", slog.String("stream", e.stream.Name()), slog.Any("error", err))
@@ -285,6 +290,7 @@ func (e *Engine[S, C, E, V]) showAll() {
 		e.planDue(a)
 		e.publish(a.id, e.fold.domain.View(a.state))
 	}
+	e.meter.accounts.Store(int64(len(e.fold.accounts)))
 	e.announce()
 }
 

@@ -224,6 +224,7 @@ func (e *Engine[S, C, E, V]) settle() {
 	done := e.inFlight
 	e.inFlight = nil
 	e.durable = done.last()
+	e.meter.accounts.Store(int64(len(e.fold.accounts)))
 	if len(e.waiters) == 0 {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
@@ -59,7 +60,10 @@ func (s *Stream) Commit(last uint64) error {
 		s.setDurable(last)
 		return nil
 	}
-	return s.Settle(last)
+	began := time.Now()
+	err := s.Settle(last)
+	observe(s.meter.synced, began, err)
+	return err
 }
 
 // Write is Append without the wait: the records are stored, and durable only when Commit has returned for them.
@@ -75,10 +79,17 @@ func (s *Stream) Write(ctx context.Context, expected uint64, records []Record) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	publish := s.appendBatch
 	if s.log.exclusive || len(records) == 1 {
-		return s.appendPipelined(ctx, expected, records)
+		publish = s.appendPipelined
 	}
-	return s.appendBatch(ctx, expected, records)
+	began := time.Now()
+	err := publish(ctx, expected, records)
+	observe(s.meter.appended, began, err)
+	if err == nil {
+		s.meter.rounds.Observe(float64(len(records)))
+	}
+	return err
 }
 
 // Drain returns when nothing that was published before can be stored any more. A writer that gave up an append must call it before it reads the log: what was still on

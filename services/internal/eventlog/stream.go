@@ -26,6 +26,7 @@ type Stream struct {
 	// ackInbox is where the answers to our appends arrive; one append is under way at a time.
 	ackInbox string
 	acks     *nats.Subscription
+	meter    *meter // of our appends; nil where this process does not write
 
 	mu      sync.Mutex
 	durable uint64
@@ -126,7 +127,7 @@ func (l *Log) writtenStream(name string, handle jetstream.Stream) (*Stream, erro
 	if err != nil {
 		return nil, err
 	}
-	s.written, s.ackInbox = true, l.appends.NewInbox()
+	s.written, s.ackInbox, s.meter = true, l.appends.NewInbox(), newMeter(name)
 	if s.acks, err = l.appends.SubscribeSync(s.ackInbox); err != nil {
 		return nil, fmt.Errorf("%w: subscribe: %w", ErrUnreachable, err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"buf.build/go/protovalidate"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -36,28 +37,37 @@ type Server struct {
 	edge   *edge
 }
 
+// Options say who hears of a server's calls.
+type Options struct {
+	// Logger hears of failures.
+	Logger *slog.Logger
+	// Metrics is told of each call. Optional.
+	Metrics prometheus.Registerer
+}
+
 // NewServer makes a server. Services register themselves with it; a service serves from SetServing on.
-func NewServer(logger *slog.Logger) (*Server, error) {
+func NewServer(o Options) (*Server, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
 		return nil, fmt.Errorf("prepare validation: %w", err)
 	}
 	mended := recovery.WithRecoveryHandlerContext(func(ctx context.Context, broken any) error {
-		logger.ErrorContext(ctx, "panic in a call", slog.String("problem", fmt.Sprint(broken)), slog.String("stack", string(debug.Stack())))
+		o.Logger.ErrorContext(ctx, "panic in a call", slog.String("problem", fmt.Sprint(broken)), slog.String("stack", string(debug.Stack())))
 		return errInternal
 	})
 	stopping, stop := context.WithCancelCause(context.Background())
-	edge := &edge{validator: validator, logger: logger, stopping: stopping, stop: stop}
-	s := &Server{
-		edge: edge,
-		Server: grpc.NewServer(
-			grpc.MaxRecvMsgSize(MessageBound),
-			grpc.MaxConcurrentStreams(streamBound),
-			grpc.ChainUnaryInterceptor(edge.unary, recovery.UnaryServerInterceptor(mended)),
-			grpc.ChainStreamInterceptor(edge.stream, recovery.StreamServerInterceptor(mended)),
-		),
-		health: health.NewServer(),
+	edge := &edge{validator: validator, logger: o.Logger, stopping: stopping, stop: stop}
+	settings := []grpc.ServerOption{grpc.MaxRecvMsgSize(MessageBound), grpc.MaxConcurrentStreams(streamBound)}
+	if o.Metrics != nil {
+		measuring, err := measured(o.Metrics)
+		if err != nil {
+			return nil, err
+		}
+		settings = append(settings, measuring...) // outside all else: what counts is what the caller met
 	}
+	settings = append(settings, grpc.ChainUnaryInterceptor(edge.unary, recovery.UnaryServerInterceptor(mended)),
+		grpc.ChainStreamInterceptor(edge.stream, recovery.StreamServerInterceptor(mended)))
+	s := &Server{Server: grpc.NewServer(settings...), health: health.NewServer(), edge: edge}
 	healthv1.RegisterHealthServer(s.Server, s.health)
 	reflection.Register(s.Server)
 	return s, nil

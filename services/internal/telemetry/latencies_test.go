@@ -5,37 +5,32 @@ import (
 	"time"
 )
 
-// TestLatenciesCountWithinTheirBounds holds every bucket's bound, and what is just above it, against where they count.
-func TestLatenciesCountWithinTheirBounds(t *testing.T) {
+// TestAQuantileIsRightToAFifth holds the fine buckets against what they promise.
+func TestAQuantileIsRightToAFifth(t *testing.T) {
 	t.Parallel()
-	for bucket := range latencyBuckets - 1 {
-		bound := latencyBound(bucket)
-		if got := latencyBucket(bound); got != bucket {
-			t.Errorf("%v counts in bucket %d, not in %d whose bound it is", bound, got, bucket)
-		}
-		if got := latencyBucket(bound + 1); got != bucket+1 {
-			t.Errorf("%v counts in bucket %d, not in %d", bound+1, got, bucket+1)
-		}
-		if next := latencyBound(bucket + 1); float64(next) > 1.26*float64(bound) {
-			t.Errorf("the bucket after %v goes up to %v: that is no fifth", bound, next)
+	all := NewLatencies("took_seconds", "How long it took.", Fine, nil).Counts()
+	for i, bucket := range all[1:] {
+		if before := all[i].UpTo; float64(bucket.UpTo) > 1.2*float64(before) {
+			t.Errorf("the bucket after %v goes up to %v: that is no fifth", before, bucket.UpTo)
 		}
 	}
-	if last := latencyBound(latencyBuckets - 1); last < time.Minute {
-		t.Errorf("the last bucket ends at %v", last)
+	if first, last := all[0].UpTo, all[len(all)-1].UpTo; first != shortestLatency || last < time.Minute {
+		t.Errorf("the buckets go from %v to %v", first, last)
 	}
 }
 
 func TestLatenciesCountAll(t *testing.T) {
 	t.Parallel()
-	var l Latencies
+	l := NewLatencies("took_seconds", "How long it took.", Coarse, nil)
 	for _, took := range []time.Duration{0, time.Microsecond, time.Millisecond, 3 * time.Millisecond, time.Hour} {
 		l.Observe(took)
 	}
+	counts := l.Counts()
 	var all uint64
-	for _, bucket := range l.Counts() {
+	for _, bucket := range counts {
 		all += bucket.Count
 	}
-	if first, last := l.Counts()[0].Count, l.Counts()[latencyBuckets-1].Count; all != 5 || first != 2 || last != 1 {
+	if first, last := counts[0].Count, counts[len(counts)-1].Count; all != 5 || first != 2 || last != 1 {
 		t.Errorf("of 5 answers %d are counted, %d of them in the first bucket and %d in the last", all, first, last)
 	}
 }
