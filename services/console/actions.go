@@ -43,6 +43,20 @@ var actions = []*action{
 		response: func() proto.Message { return &transactionsv1.AuthorizeResponse{} },
 	},
 	{
+		Name: "increment", Title: "Ask for more", group: "Purchase", Button: "Increment",
+		Lead:    "The merchant asks for more on top of what is held, such as another night. It is checked like a purchase.",
+		missing: "Nothing is held. Make a purchase first; then more can be asked for.",
+		method:  transactionsv1.TransactionsService_IncrementAuthorization_FullMethodName, fields: incrementFields, request: incrementRequest,
+		response: func() proto.Message { return &transactionsv1.IncrementAuthorizationResponse{} },
+	},
+	{
+		Name: "complete", Title: "Say what it came to", group: "Purchase", Button: "Advise",
+		Lead:    "A fuel pump says what was filled: the hold becomes that amount. It cannot be declined.",
+		missing: "Nothing is held. Make a purchase first; then its final amount can be told.",
+		method:  transactionsv1.TransactionsService_AdviseAuthorization_FullMethodName, fields: completeFields, request: completeRequest,
+		response: func() proto.Message { return &transactionsv1.AdviseAuthorizationResponse{} },
+	},
+	{
 		Name: "clear", Title: "Clear it", group: "Purchase", Button: "Present",
 		Lead:    "The merchant claims the money: the hold ends and the amount is posted. It may be another amount than was authorized.",
 		missing: "No purchase is open. Make one first; then it can be cleared.",
@@ -62,6 +76,13 @@ var actions = []*action{
 		missing: "Nothing was cleared that is not refunded already. Clear a purchase first.",
 		method:  transactionsv1.TransactionsService_Refund_FullMethodName, fields: refundFields, request: refundRequest,
 		response: func() proto.Message { return &transactionsv1.RefundResponse{} },
+	},
+	{
+		Name: "dispute", Title: "Dispute it", group: "Purchase", Button: "Credit the dispute",
+		Lead:    "The cardholder disputes what was cleared: it is credited until the dispute is decided.",
+		missing: "Nothing was cleared that could be disputed. Clear a purchase first.",
+		method:  transactionsv1.TransactionsService_CreditDispute_FullMethodName, fields: disputeFields, request: disputeRequest,
+		response: func() proto.Message { return &transactionsv1.CreditDisputeResponse{} },
 	},
 	{
 		Name: "pay", Title: "Pay", group: "Payment", Button: "Submit the payment",
@@ -102,6 +123,12 @@ var actions = []*action{
 		missing: "The account has no card. Issue one first.",
 		method:  accountsv1.AccountsService_SetCardState_FullMethodName, fields: cardFields, request: cardRequest,
 		response: func() proto.Message { return &accountsv1.SetCardStateResponse{} },
+	},
+	{
+		Name: "controls", Title: "Set spending controls", group: "Account", Button: "Set the controls",
+		Lead:   "Bounds on purchases with a card, or with all cards of the account. What is set here takes the place of what was set before.",
+		method: accountsv1.AccountsService_SetSpendingControls_FullMethodName, fields: controlsFields, request: controlsRequest,
+		response: func() proto.Message { return &accountsv1.SetSpendingControlsResponse{} },
 	},
 	{
 		Name: "issue", Title: "Issue a card", group: "Account", Button: "Issue the card",
@@ -198,8 +225,40 @@ func (t *trying) transactionField(amount func(*transactionsv1.Transaction) int64
 
 func held(t *transactionsv1.Transaction) int64 { return t.GetHeld().GetMinorUnits() }
 
+func disputable(t *transactionsv1.Transaction) int64 {
+	return refundable(t) - t.GetDisputed().GetMinorUnits()
+}
+
 func refundable(t *transactionsv1.Transaction) int64 {
 	return t.GetCleared().GetMinorUnits() - t.GetRefunded().GetMinorUnits()
+}
+
+// incrementFields offer a tenth of what is held, which a tip or another night may come to.
+func incrementFields(t *trying) []*field {
+	offered, amount := t.transactionField(held)
+	if offered == nil {
+		return nil
+	}
+	offered.Fills = ""
+	return []*field{idField("increment_id", "inc"), offered, t.moneyField(max(amount/10, 1))}
+}
+
+func incrementRequest(accountID string, f *form) proto.Message {
+	return &transactionsv1.IncrementAuthorizationRequest{Account: &transactionsv1.IncrementAuthorizationRequest_AccountId{AccountId: accountID},
+		IncrementId: f.text("increment_id"), TransactionId: f.text("transaction_id"), Amount: f.money("amount")}
+}
+
+func completeFields(t *trying) []*field {
+	offered, amount := t.transactionField(held)
+	if offered == nil {
+		return nil
+	}
+	return []*field{idField("advice_id", "adv"), offered, t.moneyField(amount)}
+}
+
+func completeRequest(accountID string, f *form) proto.Message {
+	return &transactionsv1.AdviseAuthorizationRequest{Account: &transactionsv1.AdviseAuthorizationRequest_AccountId{AccountId: accountID},
+		AdviceId: f.text("advice_id"), TransactionId: f.text("transaction_id"), Amount: f.money("amount"), Kind: typev1.AdviceKind_ADVICE_KIND_COMPLETION}
 }
 
 func clearFields(t *trying) []*field {
@@ -241,6 +300,19 @@ func refundFields(t *trying) []*field {
 
 func refundRequest(accountID string, f *form) proto.Message {
 	return &transactionsv1.RefundRequest{Account: &transactionsv1.RefundRequest_AccountId{AccountId: accountID}, RefundId: f.text("refund_id"),
+		TransactionId: f.text("transaction_id"), Amount: f.money("amount")}
+}
+
+func disputeFields(t *trying) []*field {
+	offered, amount := t.transactionField(disputable)
+	if offered == nil {
+		return nil
+	}
+	return []*field{idField("dispute_id", "dis"), offered, t.moneyField(amount)}
+}
+
+func disputeRequest(accountID string, f *form) proto.Message {
+	return &transactionsv1.CreditDisputeRequest{Account: &transactionsv1.CreditDisputeRequest_AccountId{AccountId: accountID}, DisputeId: f.text("dispute_id"),
 		TransactionId: f.text("transaction_id"), Amount: f.money("amount")}
 }
 

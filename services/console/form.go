@@ -144,14 +144,13 @@ func (f *form) refuse(err error) {
 	}
 }
 
-// about returns the field that a path of the request belongs to: amount for amount.minor_units.
+// about returns the field that a path of the request belongs to: amount for amount.minor_units, list for list[0].
 func (f *form) about(path string) *field {
 	for name := path; name != ""; {
 		if one := f.named(name); one != nil && one.Kind != kindID {
 			return one
 		}
-		dot := strings.LastIndexByte(name, '.')
-		name = name[:max(dot, 0)]
+		name = name[:max(strings.LastIndexAny(name, ".["), 0)]
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": c.assets.path, "category": c.categories.name, "categories": func() []category { return c.categories.list },
 		"money": formatMoney, "label": label, "tone": tone, "count": count[uint64], "bytes": formatBytes,
-		"day": formatDay, "moment": formatMoment, "clock": formatClock, "iso": formatISO, "zone": c.zone,
+		"day": formatDay, "moment": formatMoment, "clock": formatClock, "iso": formatISO, "zone": c.zone, "controls": c.controlsWords,
 	}
 }
 

@@ -47,6 +47,9 @@ func resultOf(accountID string, response proto.Message) *result {
 	case *accountsv1.UpdateCreditLimitResponse:
 		done.Title = "The limit is set"
 		done.Sentence = "The credit limit is " + formatMoney(answer.GetAccount().GetCreditLimit()) + " from now on."
+	case *accountsv1.SetSpendingControlsResponse:
+		done.Title, done.Sentence = "The controls are set", "They hold from the next purchase on."
+		done.next(accountID, "Make a purchase", "purchase", "")
 	case *accountsv1.SetAccountStateResponse:
 		state := answer.GetAccount().GetState()
 		done.Title, done.Tone = "The account is "+stateWords(enumName(state)), tone(state)
@@ -85,11 +88,21 @@ func (r *result) decided(accountID string, response proto.Message, decision *tra
 		r.next(accountID, "Pay", "pay", "")
 	case *transactionsv1.ReverseAuthorizationResponse:
 		r.Title, r.Sentence = "Reversed", amount+" is not held any more."
-		if decision.GetOutcome() == typev1.Outcome_OUTCOME_REJECTED {
-			r.Title, r.Sentence = "Nothing to reverse", "Nothing of this purchase is held any more, so nothing moved."
+	case *transactionsv1.IncrementAuthorizationResponse:
+		r.Sentence = amount + " more was allowed."
+		if decision.GetOutcome() == typev1.Outcome_OUTCOME_DECLINED {
+			r.Sentence = "Nothing moved: " + declineWords(decision.GetDeclineReason()) + " (response code " + decision.GetResponseCode() + ")."
 		}
+	case *transactionsv1.AdviseAuthorizationResponse:
+		r.Title, r.Sentence = "Recorded", "The purchase came to "+amount+"."
+		r.next(accountID, "Clear it", "clear", id)
+	case *transactionsv1.CreditDisputeResponse:
+		r.Title, r.Sentence = "Credited", amount+" is not owed while the dispute is open."
 	case *transactionsv1.RefundResponse:
 		r.Title, r.Sentence = "Refunded", amount+" was given back."
+	}
+	if decision.GetOutcome() == typev1.Outcome_OUTCOME_REJECTED {
+		r.Title, r.Sentence = "Nothing moved", "It was refused: "+stateWords(enumName(decision.GetRejectionReason()))+"."
 	}
 	if held > 0 {
 		r.Sentence += " " + formatMoney(decision.GetHeldAmount()) + " is held."

@@ -95,10 +95,14 @@ func nextSteps(accountID string, t *transactionsv1.Transaction) (steps []step) {
 	}
 	if t.GetHeld().GetMinorUnits() > 0 {
 		add("Clear it", "clear")
+		add("Ask for more", "increment")
 		add("Reverse it", "reverse")
 	}
 	if t.GetCleared().GetMinorUnits() > t.GetRefunded().GetMinorUnits() {
 		add("Refund it", "refund")
+	}
+	if disputable(t) > 0 {
+		add("Dispute it", "dispute")
 	}
 	if t.GetStatus() == transactionsv1.TransactionStatus_TRANSACTION_STATUS_POSTED {
 		add("Return it", "return")

@@ -377,3 +377,30 @@ func TestStatusTellsOfDecisions(t *testing.T) {
 		t.Errorf("%d decisions are told of, %d of them with how long they took; want 5", decisions.GetDecided(), counted)
 	}
 }
+
+// TestConsoleTriesWhatComesBetween sets controls that decline a purchase, and does to another what can happen before and after it is cleared.
+func TestConsoleTriesWhatComesBetween(t *testing.T) {
+	t.Parallel()
+	b, v := startConsole(t)
+	b.open("alice", 100_000)
+	try := func(action string, fill ...string) servedPage {
+		t.Helper()
+		return v.visit("/accounts/alice/try/"+action, v.form("/accounts/alice/try/"+action, fill...))
+	}
+	refused := try("controls", "card_id", "alice-card", "day_count", "often", "controls.max_amount", "no money")
+	v.want(refused, http.StatusUnprocessableEntity, "It is a whole number, 1 or more.")
+	v.want(try("controls", "card_id", "alice-card", "controls.allowed_countries", "France"), http.StatusUnprocessableEntity, `id="field-controls-allowed_countries`)
+	v.want(try("controls", "card_id", "alice-card", "controls.max_amount", "60.00", "day_amount", "100", "day_count", "3", "controls.blocked_mccs", "7995", "controls.allowed_countries", "gb, fr"),
+		http.StatusOK, "The controls are set")
+	v.want(v.visit("/accounts/alice", nil), http.StatusOK, "up to £60.00 for one purchase", "up to £100.00 a day", "3 purchases a day", "only in GB, FR")
+	v.want(try("purchase", "card_id", "alice-card", "amount", "60.01"), http.StatusOK, "Nothing moved: amount limit exceeded")
+
+	v.want(try("purchase", "card_id", "alice-card", "amount", "50.00", "transaction_id", "hotel"), http.StatusOK, "£50.00 was allowed")
+	v.want(try("increment", "transaction_id", "hotel", "amount", "10.00"), http.StatusOK, "£10.00 more was allowed", "£60.00 is held")
+	v.want(try("increment", "transaction_id", "hotel", "amount", "0.01"), http.StatusOK, "Nothing moved: amount limit exceeded")
+	v.want(try("complete", "transaction_id", "hotel", "amount", "42.00"), http.StatusOK, "The purchase came to £42.00", "£42.00 is held")
+	v.want(try("complete", "transaction_id", "hotel", "amount", "41.00"), http.StatusOK, "Nothing moved", "completion already received")
+	v.want(try("clear", "transaction_id", "hotel", "amount", "42.00"), http.StatusOK, "£42.00 was posted")
+	v.want(try("dispute", "transaction_id", "hotel", "amount", "12.00"), http.StatusOK, "£12.00 is not owed while the dispute is open")
+	b.wantBalances("alice", 3_000, 0, 97_000)
+}
