@@ -1,11 +1,11 @@
 package ledger
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"sort"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
@@ -29,14 +29,14 @@ type Account struct {
 	sequence         uint64
 	decidedAt        time.Time
 
-	open     map[string]*Transaction // by key: those with something held or withheld
-	due      dueHolds
+	open     openTransactions
 	recalled []recalledEvent // stored events, taken back for one command
 
-	// answered has, for every command id, every network message, every transaction's key, and every presentment or refund that was taken back, the sequence of its
-	// (last) event. It is kept for the account's life.
-	answered map[fingerprint]uint64
-	order    []opened
+	// ids has, for every command id, every network message, and every presentment or refund that was taken back, the sequence of its (last) event; and for every
+	// transaction's key its place in order, counted from 1. It is kept for the account's life.
+	ids remembered
+	// order are all transactions, as they began.
+	order []began
 }
 
 // card is what the ledger knows of a card.
@@ -54,31 +54,19 @@ type recalledEvent struct {
 	event    *eventsv1.LedgerEvent
 }
 
-// opened says where a transaction began.
-type opened struct {
-	sequence    uint64
-	transaction fingerprint
+// began says where a transaction began, and what came last of it.
+type began struct {
+	// start is the sequence of its first event, with authorizedFirst added where that is the answer to the command to authorize it: that id need not be remembered.
+	start, last uint64
 }
 
-// fingerprint stands for an id in memory: the first 64 bits of its SHA-256, with its kind. A hit is confirmed by reading the event, so a collision is noticed.
-type fingerprint uint64
+const authorizedFirst = 1 << 63
 
-// Kinds of fingerprints that are not kinds of commands. A takenBack is added to the kind of the command that was taken back.
-const (
-	transactionID eventsv1.CommandKind = 0
-	takenBack     eventsv1.CommandKind = 0x80
-	messageID     eventsv1.CommandKind = 0xFF
-)
-
-func fingerprintOf(kind eventsv1.CommandKind, id string) fingerprint {
-	sum := sha256.Sum256(append([]byte{byte(kind)}, id...))
-	return fingerprint(binary.BigEndian.Uint64(sum[:]))
-}
+// first returns the sequence of its first event.
+func (b began) first() uint64 { return b.start &^ authorizedFirst }
 
 // New returns the state of an account without events.
-func New(accountID string) *Account {
-	return &Account{id: accountID, open: map[string]*Transaction{}, answered: map[fingerprint]uint64{}}
-}
+func New(accountID string) *Account { return &Account{id: accountID} }
 
 // known says whether the account was opened.
 func (a *Account) known() bool { return a.accountsSequence != 0 }
@@ -89,9 +77,9 @@ func (a *Account) Balances() Balances { return a.balances }
 // BalancesAt returns the balances at a time not before the last event, without the holds and withholdings that are due by then.
 func (a *Account) BalancesAt(at time.Time) Balances {
 	balances := a.balances
-	for _, t := range a.open {
-		if t.dueBy(at) {
-			balances = balances.plus(effect{pending: -t.Held, withheld: -t.Withheld})
+	for i := range a.open.heap {
+		if open := &a.open.heap[i]; !open.due().After(at) {
+			balances = balances.plus(effect{pending: -open.held, withheld: -open.withheld})
 		}
 	}
 	return balances
@@ -102,21 +90,23 @@ func (a *Account) BalancesAt(at time.Time) Balances {
 func (a *Account) Page(before uint64, size int) (last []uint64, from uint64, more bool) {
 	end := len(a.order)
 	if before != 0 {
-		end = sort.Search(end, func(i int) bool { return a.order[i].sequence >= before })
+		end = sort.Search(end, func(i int) bool { return a.order[i].first() >= before })
 	}
 	for i := end - 1; i >= 0; i-- {
-		began := a.order[i]
 		if len(last) == size {
 			return last, from, true
 		}
-		last, from = append(last, a.answered[began.transaction]), began.sequence
+		last, from = append(last, a.order[i].last), a.order[i].first()
 	}
 	return last, from, false
 }
 
 // LastEventOf returns the sequence of a transaction's last event by its key: the id of a purchase, or the PaymentKey of a payment. It is 0 when there is none.
 func (a *Account) LastEventOf(key string) uint64 {
-	return a.answered[fingerprintOf(transactionID, key)]
+	if place := a.ids.at(fingerprintOf(transactionID, key)); place != 0 {
+		return a.order[place-1].last
+	}
+	return 0
 }
 
 // PartsNamed returns the sequences of the events of the presentment, the refund and the dispute with an id, as far as there are any.
@@ -133,8 +123,11 @@ func (a *Account) PartsNamed(id string) (sequences []uint64) {
 
 // transaction returns a transaction that is in memory: an open one, or one whose last event was recalled.
 func (a *Account) transaction(key string) *Transaction {
-	if t := a.open[key]; t != nil {
-		return t
+	if open := a.open.find(fingerprintOf(transactionID, key)); open != nil {
+		if t := open.transaction(); t.Key() == key {
+			return t
+		}
+		return nil
 	}
 	if len(a.recalled) == 0 {
 		return nil
@@ -200,46 +193,57 @@ func (a *Account) Apply(event *eventsv1.LedgerEvent, sequence uint64) {
 func (a *Account) applyTransaction(record *eventsv1.TransactionRecord, sequence uint64) (held, withheld int64) {
 	t := transactionOf(record, sequence)
 	t.check()
-	key, mark := t.Key(), fingerprintOf(transactionID, t.Key())
-	if previous := a.answered[mark]; record.GetPreviousSequence() != previous || (record.GetFirstSequence() == 0) != (previous == 0) {
+	mark := fingerprintOf(transactionID, t.Key())
+	place := a.ids.at(mark)
+	previous := uint64(0)
+	if place != 0 {
+		previous = a.order[place-1].last
+	}
+	if record.GetPreviousSequence() != previous || (record.GetFirstSequence() == 0) != (place == 0) {
 		panic(fmt.Sprintf("transaction %s follows event %d, the event says %d", t.ID, previous, record.GetPreviousSequence()))
 	}
-	if record.GetFirstSequence() == 0 {
-		a.order = append(a.order, opened{sequence: sequence, transaction: mark})
+	if place == 0 {
+		a.order = appendTight(a.order, began{start: sequence})
+		place = uint64(len(a.order))
+		a.ids.set(mark, place)
 	}
-	a.answered[mark] = sequence
-	before := a.open[key]
-	if before == nil {
-		before = &Transaction{}
+	a.order[place-1].last = sequence
+	held, withheld = t.Held, t.Withheld
+	if before := a.open.find(mark); before != nil {
+		held, withheld = held-before.held, withheld-before.withheld
 	}
-	held, withheld = t.Held-before.Held, t.Withheld-before.Withheld
 	if !t.open() {
-		delete(a.open, key)
+		a.open.drop(mark)
 		return held, withheld
 	}
-	a.open[key] = t
-	if !before.ExpiresAt.Equal(t.ExpiresAt) {
-		a.planDue(t)
+	encoded, err := proto.Marshal(record)
+	if err != nil {
+		panic(fmt.Sprintf("transaction %s cannot be encoded: %v", t.ID, err))
 	}
+	a.open.set(openTransaction{mark: mark, last: sequence, held: t.Held, withheld: t.Withheld, dueAt: microsUp(t.ExpiresAt), record: encoded})
 	return held, withheld
 }
 
 // remember notes what the event answers, and what it takes back.
 func (a *Account) remember(event *eventsv1.LedgerEvent, sequence uint64) {
 	envelope := event.GetEnvelope()
-	if remembered(envelope.GetCommandKind()) {
-		a.answered[fingerprintOf(envelope.GetCommandKind(), envelope.GetCommandId())] = sequence
+	switch kind, id := envelope.GetCommandKind(), envelope.GetCommandId(); {
+	case !fromCallers(kind):
+	case kind == eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE && id == event.GetTransaction().GetTransactionId() && event.GetTransaction().GetFirstSequence() == 0:
+		a.order[len(a.order)-1].start |= authorizedFirst
+	default:
+		a.ids.set(fingerprintOf(kind, id), sequence)
 	}
 	if key := envelope.GetMessageKey(); len(key) > 0 {
-		a.answered[fingerprintOf(messageID, string(key))] = sequence
+		a.ids.set(fingerprintOf(messageID, string(key)), sequence)
 	}
 	if kind, id := takesBack(event); id != "" {
-		a.answered[fingerprintOf(takenBack+kind, id)] = sequence
+		a.ids.set(fingerprintOf(takenBack+kind, id), sequence)
 	}
 }
 
-// remembered says whether commands of a kind come from callers, who may repeat them.
-func remembered(kind eventsv1.CommandKind) bool {
+// fromCallers says whether commands of a kind come from callers, who may repeat them.
+func fromCallers(kind eventsv1.CommandKind) bool {
 	switch kind {
 	case eventsv1.CommandKind_COMMAND_KIND_EXPIRE, eventsv1.CommandKind_COMMAND_KIND_END_WITHHOLDING,
 		eventsv1.CommandKind_COMMAND_KIND_FOLLOW_ACCOUNTS, eventsv1.CommandKind_COMMAND_KIND_FOLLOW_PAYMENTS:

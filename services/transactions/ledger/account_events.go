@@ -106,7 +106,7 @@ func (a *Account) applyAccountFact(event *eventsv1.LedgerEvent) {
 			panic("an account is opened once")
 		}
 		followed = fact.LedgerOpened.GetAccountsSequence()
-		a.state, a.homeCountry, a.profile = fact.LedgerOpened.GetState(), fact.LedgerOpened.GetHomeCountryCode(), fact.LedgerOpened.GetRulesProfile()
+		a.state, a.homeCountry, a.profile = fact.LedgerOpened.GetState(), shared(fact.LedgerOpened.GetHomeCountryCode()), shared(fact.LedgerOpened.GetRulesProfile())
 	case *eventsv1.LedgerEvent_LimitChanged:
 		if before := fact.LimitChanged.GetPreviousCreditLimit(); before != a.balances.CreditLimit {
 			panic(fmt.Sprintf("the limit before is %d, the event says %d", a.balances.CreditLimit, before))
@@ -114,7 +114,7 @@ func (a *Account) applyAccountFact(event *eventsv1.LedgerEvent) {
 		followed = fact.LimitChanged.GetAccountsSequence()
 	case *eventsv1.LedgerEvent_AccountChanged:
 		followed = fact.AccountChanged.GetAccountsSequence()
-		a.state, a.homeCountry, a.controls = fact.AccountChanged.GetState(), fact.AccountChanged.GetHomeCountryCode(), fact.AccountChanged.GetControls()
+		a.state, a.homeCountry, a.controls = fact.AccountChanged.GetState(), shared(fact.AccountChanged.GetHomeCountryCode()), fact.AccountChanged.GetControls()
 	case *eventsv1.LedgerEvent_CardChanged:
 		followed = fact.CardChanged.GetAccountsSequence()
 		for _, changed := range fact.CardChanged.GetCards() {
@@ -136,5 +136,5 @@ func (a *Account) applyCard(changed *eventsv1.LedgerCard) {
 		*known = after
 		return
 	}
-	a.cards = append(a.cards, after)
+	a.cards = appendTight(a.cards, after)
 }

@@ -37,7 +37,7 @@ type effect struct {
 // plus returns the balances after an effect. It panics when a balance leaves the bounds, or when more is released than was held.
 func (b Balances) plus(e effect) Balances {
 	if e.currency != "" {
-		b.Currency = e.currency
+		b.Currency = shared(e.currency)
 	}
 	for _, move := range []struct {
 		balance *int64

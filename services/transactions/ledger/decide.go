@@ -94,10 +94,16 @@ func (a *Account) Lookup(c Command) command.Lookup {
 
 // Answered returns the sequence of the event that answered a command; 0 when none did.
 func (a *Account) Answered(kind eventsv1.CommandKind, id string) uint64 {
-	if !remembered(kind) {
+	if !fromCallers(kind) {
 		return 0
 	}
-	return a.answered[fingerprintOf(kind, id)]
+	if sequence := a.ids.at(fingerprintOf(kind, id)); sequence != 0 || kind != eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE {
+		return sequence
+	}
+	if place := a.ids.at(fingerprintOf(transactionID, id)); place != 0 && a.order[place-1].start&authorizedFirst != 0 {
+		return a.order[place-1].first()
+	}
+	return 0
 }
 
 // mostRecalled is how many events a command can need to see: what it takes back, who took it back before, and the last event of the transaction.

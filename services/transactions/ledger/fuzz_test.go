@@ -49,9 +49,9 @@ func FuzzApplyStoredEvent(f *testing.F) {
 		if after := b.account.Balances(); after != BalancesOf(event) || after.Pending < 0 || after.Withheld < 0 {
 			t.Errorf("the event carries %v, the account has %+v", event.GetBalances(), after)
 		}
-		for _, open := range b.account.open {
-			if open.Held <= 0 && open.Withheld <= 0 {
-				t.Errorf("transaction %s is open and holds %d", open.ID, open.Held)
+		for _, open := range b.account.open.heap {
+			if open.held <= 0 && open.withheld <= 0 {
+				t.Errorf("transaction %s is open and holds %d", open.transaction().ID, open.held)
 			}
 		}
 	})

@@ -774,8 +774,8 @@ func TestLedgerAgreesWithTheModel(t *testing.T) {
 				if got := b.account.BalancesAt(b.next().Time); got != want {
 					t.Fatalf("balances now %+v, the model has %+v", got, want)
 				}
-				if len(b.account.open) != holds+withholdings {
-					t.Fatalf("%d transactions in memory, %d hold something, %d withhold something", len(b.account.open), holds, withholdings)
+				if b.account.open.Len() != holds+withholdings {
+					t.Fatalf("%d transactions in memory, %d hold something, %d withhold something", b.account.open.Len(), holds, withholdings)
 				}
 				for _, p := range m.payments {
 					if got := b.transaction(PaymentKey(p.name)); got.Paid != p.amount || got.Withheld != p.withheld || (got.Returned != 0) != p.returned {

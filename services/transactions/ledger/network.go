@@ -41,5 +41,5 @@ func (a *Account) answeredMessage(c Command) uint64 {
 	if len(key) == 0 {
 		return 0
 	}
-	return a.answered[fingerprintOf(messageID, string(key))]
+	return a.ids.at(fingerprintOf(messageID, string(key)))
 }

@@ -179,7 +179,7 @@ func TestPresentRecordsWhatWasClaimed(t *testing.T) {
 func TestTransactionIDsThatCannotBeToldApart(t *testing.T) {
 	t.Parallel()
 	b := newBook(t, BuiltInRules()).run(`present p1 5.00 of t1`)
-	b.account.answered[fingerprintOf(transactionID, "twin")] = b.account.LastEventOf("t1")
+	b.account.ids.set(fingerprintOf(transactionID, "twin"), b.account.ids.at(fingerprintOf(transactionID, "t1")))
 	b.run(`
 		present p2 5.00 of twin        | already exists: ID_COLLISION                 | posted 5.00 pending 0.00 available 995.00
 		authorize twin 5.00            | already exists: ID_COLLISION

@@ -54,12 +54,15 @@ type cardSpending struct {
 	year         int
 }
 
-// moment is what was spent by the purchases of a card that began in the same microsecond.
+// moment is what was spent by the purchases of a card that began in the same microsecond. There are many of them.
 type moment struct {
-	at   int64 // in microseconds of the Unix epoch
-	card int   // its index
-	tally
+	at     int64 // in microseconds of the Unix epoch
+	amount int64
+	card   int32 // its index
+	count  int32
 }
+
+func (m moment) tally() tally { return tally{amount: m.amount, count: int64(m.count)} }
 
 // since returns what the purchases come to that began at or after a moment, with some cards, or with all where cards is nil. The moment is the start of a window that
 // ends now: within the recent hours, the start of a year, or the beginning.
@@ -70,8 +73,8 @@ func (s *spending) since(from int64, cards []string) tally {
 		if s.recent[i].at < from {
 			break
 		}
-		if counts(s.recent[i].card) {
-			sum = sum.plus(s.recent[i].tally)
+		if counts(int(s.recent[i].card)) {
+			sum = sum.plus(s.recent[i].tally())
 		}
 	}
 	if from > s.through {
@@ -104,7 +107,7 @@ func (s *spending) card(id string) int {
 	if i := slices.IndexFunc(s.cards, func(c cardSpending) bool { return c.id == id }); i >= 0 {
 		return i
 	}
-	s.cards = append(s.cards, cardSpending{id: id})
+	s.cards = appendTight(s.cards, cardSpending{id: id})
 	return len(s.cards) - 1
 }
 
@@ -120,11 +123,14 @@ func (s *spending) note(m moment) {
 	}
 	for same := at - 1; same >= 0 && s.recent[same].at == m.at; same-- {
 		if s.recent[same].card == m.card {
-			s.recent[same].tally = s.recent[same].plus(m.tally)
+			s.recent[same].amount += m.amount
+			s.recent[same].count += m.count
 			return
 		}
 	}
-	s.recent = slices.Insert(s.recent, at, m)
+	s.recent = appendTight(s.recent, m)
+	copy(s.recent[at+1:], s.recent[at:])
+	s.recent[at] = m
 }
 
 // age sums up what is not recent any more at a time.
@@ -144,12 +150,12 @@ func (s *spending) age(now time.Time) {
 
 func (s *spending) sumUp(m moment) {
 	c := &s.cards[m.card]
-	c.ever = c.ever.plus(m.tally)
+	c.ever = c.ever.plus(m.tally())
 	switch year := yearOf(m.at); {
 	case year > c.year:
-		c.year, c.inYear = year, m.tally
+		c.year, c.inYear = year, m.tally()
 	case year == c.year:
-		c.inYear = c.inYear.plus(m.tally)
+		c.inYear = c.inYear.plus(m.tally())
 	}
 }
 
@@ -186,11 +192,10 @@ func (a *Account) applySpending(event *eventsv1.LedgerEvent) {
 		if change.GetWithoutCard() {
 			card = ""
 		}
-		a.spending.note(moment{at: record.GetOpenedAt().AsTime().UnixMicro(), card: a.spending.card(card),
-			tally: tally{amount: change.GetAmount(), count: int64(change.GetCount())}})
+		a.spending.note(moment{at: record.GetOpenedAt().AsTime().UnixMicro(), card: int32(a.spending.card(card)), amount: change.GetAmount(), count: change.GetCount()})
 	}
 	if card, merchant := record.GetCardId(), record.GetMerchant().GetMerchantId(); merchant != "" && approves(event) && a.spending.merchant([]string{card}) == "" {
-		a.spending.firsts = append(a.spending.firsts, firstPurchase{card, merchant})
+		a.spending.firsts = appendTight(a.spending.firsts, firstPurchase{card, merchant})
 	}
 	a.spending.age(event.GetEnvelope().GetDecidedAt().AsTime())
 }

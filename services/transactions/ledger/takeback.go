@@ -29,7 +29,7 @@ func takesBack(event *eventsv1.LedgerEvent) (kind eventsv1.CommandKind, id strin
 // takenBackAt returns the sequence of the event that took back what a command wants to take back; 0 when none did.
 func (a *Account) takenBackAt(c takeBack) uint64 {
 	kind, id := c.original()
-	return a.answered[fingerprintOf(takenBack+kind, id)]
+	return a.ids.at(fingerprintOf(takenBack+kind, id))
 }
 
 // undone is what a command takes back, as the log has it.
