@@ -79,6 +79,8 @@ type processMetrics struct{ process *process }
 
 var (
 	serviceServing   = prometheus.NewDesc("cardlog_service_serving", "1 while the service serves, else 0.", []string{"service"}, nil)
+	diskFree         = prometheus.NewDesc("cardlog_disk_free_bytes", "Room that is left on the disk of the log; not shown where NATS is outside.", nil, nil)
+	diskReserve      = prometheus.NewDesc("cardlog_disk_reserve_bytes", "Room that is kept free: below it, writes are refused.", nil, nil)
 	followerLabels   = []string{"follower", "stream"}
 	followerPosition = prometheus.NewDesc("cardlog_follower_position", "Sequence up to which everything is applied.", followerLabels, nil)
 	followerLag      = prometheus.NewDesc("cardlog_follower_lag_events", "Number of events of the stream that are not applied yet.", followerLabels, nil)
@@ -95,6 +97,10 @@ func (m processMetrics) Collect(to chan<- prometheus.Metric) {
 	p := m.process
 	for service, serving := range p.health.all() {
 		to <- prometheus.MustNewConstMetric(serviceServing, prometheus.GaugeValue, indicator(serving), string(service))
+	}
+	if p.disk != nil {
+		to <- prometheus.MustNewConstMetric(diskFree, prometheus.GaugeValue, float64(p.disk.free.Load()))
+		to <- prometheus.MustNewConstMetric(diskReserve, prometheus.GaugeValue, float64(p.disk.reserve.Load()))
 	}
 	for _, service := range p.running() {
 		if told, tells := service.(interface {
