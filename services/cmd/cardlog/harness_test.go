@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if err := os.Setenv(asCardlog, "1"); err != nil { // for the processes that bench starts
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 

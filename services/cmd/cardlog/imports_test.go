@@ -50,10 +50,10 @@ func importRules() []importRule {
 			brokenBy:  "services/payments/server_test.go", withImport: "github.com/nats-io/nats.go",
 		},
 		{
-			sentence:  "the console and the replay are gRPC clients like any other: of ours they import generated code only",
-			folders:   []string{"services/console", "services/replay"},
+			sentence:  "the console, the replay and the benchmark are gRPC clients like any other: of ours they import generated code only",
+			folders:   []string{"services/console", "services/replay", "services/bench"},
 			forbidden: []string{cardlogModule},
-			allowed:   []string{cardlogModule + "/gen", cardlogModule + "/services/console", cardlogModule + "/services/replay"},
+			allowed:   []string{cardlogModule + "/gen", cardlogModule + "/services/console", cardlogModule + "/services/replay", cardlogModule + "/services/bench"},
 			brokenBy:  "services/console/pages/account.go", withImport: cardlogModule + "/services/internal/rpc",
 		},
 		{

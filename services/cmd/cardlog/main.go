@@ -39,7 +39,7 @@ Every flag can also come from the environment: CARDLOG_ and its name in capitals
 		SilenceErrors:     true,
 		PersistentPreRunE: func(command *cobra.Command, _ []string) error { return takeEnvironment(command.Flags(), os.LookupEnv) },
 	}
-	root.AddCommand(newUpCommand(), newServeCommand(), newStatusCommand(), newTailCommand(), newReplayCommand(), newRulesCommand(), newRebuildCommand(), newVerifyCommand(), newRepairCommand())
+	root.AddCommand(newUpCommand(), newServeCommand(), newStatusCommand(), newTailCommand(), newReplayCommand(), newRulesCommand(), newRebuildCommand(), newVerifyCommand(), newRepairCommand(), newBenchCommand())
 	return root
 }
 

@@ -50,6 +50,7 @@ type config struct {
 	keyFile       string
 	bin           string
 	feedRetention time.Duration
+	noFeed        bool // the feed is not published
 	clock         func() time.Time
 	manualClock   bool // the clock stands still until somebody moves it
 	manualOutside bool // also with an outside server
@@ -86,7 +87,12 @@ func (n serviceName) health() string {
 var serviceNames = []serviceName{accountsName, paymentsName, transactionsName, feedName}
 
 // runs says whether a service runs in this process.
-func (c config) runs(service serviceName) bool { return c.only == "" || c.only == service }
+func (c config) runs(service serviceName) bool {
+	if c.noFeed && service == feedName {
+		return false
+	}
+	return c.only == "" || c.only == service
+}
 
 // stopTimeout bounds a graceful stop.
 const stopTimeout = 10 * time.Second

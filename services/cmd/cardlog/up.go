@@ -61,6 +61,7 @@ machine's clock has passed it. So give such a log a directory of its own, for te
 	flags.Var(mebibytes{&options.diskReserve}, "disk-reserve", "room on the log's disk below which nothing more is stored: writes are refused, reads go on")
 	flags.BoolVar(&options.manualClock, "manual-clock", false, "for tests and demonstrations only: a clock that stands until cardlog.admin.v1.ClockService moves it")
 	flags.BoolVar(&options.manualOutside, "manual-clock-outside-nats", false, "with --nats, take --manual-clock all the same: events from the future stay in that server's streams for ever")
+	flags.BoolVar(&options.noFeed, "no-feed", false, "do not publish the public feed; started again without this, it catches up")
 	flags.BoolVar(&options.demo, "demo", false, "replay a month of real purchases at a visible pace, tell a story with payments, and keep running")
 	return command
 }
@@ -177,8 +178,13 @@ func (o *upOptions) greet(out io.Writer, p *process, e endpoints, took time.Dura
 	_, _ = fmt.Fprintf(out, "\nNext, in another terminal:\n\n  grpcurl -plaintext %s list\n", e.GRPC)
 	_, _ = fmt.Fprintf(out, "  grpcurl -plaintext -d '{\"account_id\":\"alice\",\"holder\":{\"full_name\":\"Alice\",\"address\":{\"country_code\":\"GB\"}},\"credit_limit\":{\"currency_code\":\"GBP\",\"minor_units\":100000}}' %s cardlog.accounts.v1.AccountsService/OpenAccount\n", e.GRPC)
 	if e.NATS != "" {
-		_, _ = fmt.Fprintf(out, "  cardlog tail --nats %s\n", e.NATS)
-		_, _ = fmt.Fprintf(out, "  nats --server %s sub 'events.>'\n", e.NATS)
+		what := "events.>"
+		if o.noFeed {
+			what = "ledger.>"
+		} else {
+			_, _ = fmt.Fprintf(out, "  cardlog tail --nats %s\n", e.NATS)
+		}
+		_, _ = fmt.Fprintf(out, "  nats --server %s sub '%s'\n", e.NATS, what)
 	}
 	_, _ = fmt.Fprintln(out)
 }
