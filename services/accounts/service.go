@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
@@ -46,6 +47,8 @@ type Options struct {
 	Admit func() error
 	// Journal hears of every durable event. Optional.
 	Journal engine.Journal[*eventsv1.AccountEvent]
+	// Tracer makes the spans of calls that are traced. Optional.
+	Tracer trace.Tracer
 }
 
 // Service keeps accounts and cards.
@@ -76,7 +79,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 	s := &Service{keys: keys, options: options}
 	s.engine = engine.New(stream, engine.Options[*account.Account, account.Command, *accountEvent, account.View]{
 		Domain: newDomain, Subject: Subject, Source: "/cardlog/accounts",
-		Clock: options.Clock, Logger: options.Logger, OnHealth: options.OnHealth, Admit: options.Admit, Journal: options.Journal,
+		Clock: options.Clock, Logger: options.Logger, OnHealth: options.OnHealth, Admit: options.Admit, Journal: options.Journal, Tracer: options.Tracer,
 	})
 	return s, nil
 }

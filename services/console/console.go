@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
 	paymentsv1 "github.com/cardlog/cardlog/gen/cardlog/payments/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
@@ -27,6 +29,8 @@ type Options struct {
 	Hosts []string
 	// Logger is told of pages that could not be made.
 	Logger *slog.Logger
+	// Traces gets a span of each page. Optional.
+	Traces trace.TracerProvider
 	// Clock is time.Now where it is nil.
 	Clock func() time.Time
 }
@@ -155,7 +159,7 @@ func (c *Console) Handler() http.Handler {
 		"GET /health":                                        c.showHealth,
 		"/":                                                  c.showNothing,
 	} {
-		mux.HandleFunc(pattern, c.bounded(show))
+		mux.Handle(pattern, c.traced(pattern, c.bounded(show)))
 	}
 	mux.HandleFunc("GET /accounts/{account}/stream", c.streamed(c.streamAccount))
 	mux.HandleFunc("GET /live/stream", c.streamed(c.streamLive))

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/internal/rpc"
@@ -34,6 +36,8 @@ type Options struct {
 	Retention time.Duration
 	// Logger hears what happens.
 	Logger *slog.Logger
+	// Tracer makes the spans of calls that are traced. Optional.
+	Tracer trace.Tracer
 	// OnHealth hears whether the feed serves.
 	OnHealth func(serving bool)
 }
@@ -113,7 +117,7 @@ func (s *Service) Run(ctx context.Context, fail func(error)) {
 func (s *Service) add(upstream follower.Upstream) *source {
 	one := &source{service: s, name: upstream.Name}
 	one.Follower = follower.New(follower.Options[struct{}]{
-		Name: followerName, Upstream: upstream, InFlight: inFlightBound, Logger: s.options.Logger,
+		Name: followerName, Upstream: upstream, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 		Resume: one.resume, Handle: one.handle, OnServing: s.parts.Add(),
 	})
 	s.mu.Lock()
@@ -144,6 +148,7 @@ func (s *source) handle(ctx context.Context, m eventlog.Message) (follower.Settl
 			return nil, err
 		}
 	}
+	eventlog.AddTrace(ctx, event.Header)
 	record := eventlog.Record{Subject: event.Subject, Header: event.Header, Data: event.Data}
 	if err := epoch.put(ctx, queued{source: s.name, sequence: m.Sequence, record: record}); err != nil {
 		return nil, err

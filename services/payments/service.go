@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -43,6 +44,8 @@ type Options struct {
 	Admit func() error
 	// Journal hears of every durable event. Optional.
 	Journal engine.Journal[*eventsv1.PaymentEvent]
+	// Tracer makes the spans of calls that are traced. Optional.
+	Tracer trace.Tracer
 }
 
 // Service takes payments.
@@ -72,7 +75,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 		Domain: func() engine.Domain[*payment.Account, payment.Command, *eventsv1.PaymentEvent, payment.View] {
 			return domain{options.Rules}
 		},
-		Subject: Subject, Source: "/cardlog/payments", Clock: options.Clock, Logger: options.Logger, Journal: options.Journal,
+		Subject: Subject, Source: "/cardlog/payments", Clock: options.Clock, Logger: options.Logger, Journal: options.Journal, Tracer: options.Tracer,
 		OnHealth: s.parts.Add(), Admit: options.Admit,
 	})
 	s.accounts = s.followAccounts()

@@ -69,7 +69,7 @@ var errUndecodable = errors.New("it cannot be decoded")
 
 func (s *Service) followAccounts() *accountsFollower {
 	return follower.New(follower.Options[*table[accountRow]]{
-		Name: followerName, Upstream: s.options.Accounts, InFlight: inFlightBound, Logger: s.options.Logger,
+		Name: followerName, Upstream: s.options.Accounts, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 		NewView: newTable[accountRow],
 		Fold: func(known *table[accountRow], m eventlog.Message) error {
 			event := &eventsv1.AccountEvent{}
@@ -90,7 +90,7 @@ func (s *Service) openLedger(shards []follower.Upstream) []*ledgerFollower {
 	followers := make([]*ledgerFollower, len(shards))
 	for i, shard := range shards {
 		followers[i] = follower.New(follower.Options[*table[ledgerRow]]{
-			Name: followerName, Upstream: shard, InFlight: inFlightBound, Logger: s.options.Logger,
+			Name: followerName, Upstream: shard, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 			NewView: newTable[ledgerRow], Fold: foldLedger, OnServing: s.parts.Add(),
 		})
 	}

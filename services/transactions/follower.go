@@ -42,7 +42,7 @@ type carrier struct {
 func newAccountsFollower(s *Service) *accountsFollower {
 	c := &carrier{service: s, upstream: s.options.Accounts, seen: func(view ledger.View) uint64 { return view.AccountsSequence }}
 	return follower.New(follower.Options[*cardIndex]{
-		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger,
+		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 		NewView: newCardIndex,
 		Fold: func(cards *cardIndex, m eventlog.Message) error {
 			event, err := accountEvent(m)
@@ -65,7 +65,7 @@ func newAccountsFollower(s *Service) *accountsFollower {
 func newPaymentsFollower(s *Service) *paymentsFollower {
 	c := &carrier{service: s, upstream: s.options.Payments, seen: func(view ledger.View) uint64 { return view.PaymentsSequence }}
 	return follower.New(follower.Options[struct{}]{
-		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger,
+		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 		Handle: func(ctx context.Context, m eventlog.Message) (follower.Settle, error) {
 			event := &eventsv1.PaymentEvent{}
 			if err := proto.Unmarshal(m.Data, event); err != nil {

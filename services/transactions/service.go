@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -56,6 +57,8 @@ type Options struct {
 	Admit func() error
 	// Journal hears of every durable event. Optional.
 	Journal engine.Journal[*eventsv1.LedgerEvent]
+	// Tracer makes the spans of calls that are traced. Optional.
+	Tracer trace.Tracer
 }
 
 // Service decides, clears and accounts for card transactions.
@@ -91,7 +94,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 				return domain{options.Rules}
 			},
 			Subject: func(id string) string { return Subject(id, count) }, Source: "/cardlog/transactions", Clock: options.Clock, Logger: options.Logger,
-			OnHealth: s.parts.Add(), Admit: options.Admit, Journal: options.Journal,
+			OnHealth: s.parts.Add(), Admit: options.Admit, Journal: options.Journal, Tracer: options.Tracer,
 		}))
 	}
 	s.accounts, s.payments = newAccountsFollower(s), newPaymentsFollower(s)

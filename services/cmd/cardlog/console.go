@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
 
 	"github.com/cardlog/cardlog/services/console"
 	"github.com/cardlog/cardlog/services/feed"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/internal/rpc"
 	"github.com/cardlog/cardlog/services/internal/telemetry"
 )
 
@@ -42,6 +44,7 @@ type consoleOptions struct {
 	servers []string
 	log     *eventlog.Log // with the feed; nil: none
 	logger  *slog.Logger
+	traces  *telemetry.Traces
 }
 
 // openConsole serves the console of a process that runs all services.
@@ -50,7 +53,7 @@ func (p *process) openConsole() (*consoleServer, error) {
 		return nil, nil
 	}
 	return serveConsole(consoleOptions{listen: p.config.consoleListen, hosts: p.config.consoleHosts, servers: []string{p.listener.Addr().String()},
-		log: p.store.feed, logger: p.config.logger}, p.fail)
+		log: p.store.feed, logger: p.config.logger, traces: p.config.traces}, p.fail)
 }
 
 // serveConsole serves a console in the background. fail is told when it ends by itself.
@@ -66,14 +69,14 @@ func serveConsole(o consoleOptions, fail func(error)) (_ *consoleServer, err err
 	}
 	var servers []console.Server
 	for _, address := range o.servers {
-		connection, err := dial(address)
+		connection, err := dial(address, tracedCalls(o.traces)...)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", address, err)
 		}
 		c.closers = append(c.closers, func() { _ = connection.Close() })
 		servers = append(servers, console.Server{Address: address, Connection: connection})
 	}
-	made, err := console.New(servers, console.Options{Feed: feedOf(o.log), Hosts: o.hosts, Logger: o.logger})
+	made, err := console.New(servers, console.Options{Feed: feedOf(o.log), Hosts: o.hosts, Logger: o.logger, Traces: o.traces.Provider()})
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +91,14 @@ func serveConsole(o consoleOptions, fail func(error)) (_ *consoleServer, err err
 		}
 	}()
 	return c, nil
+}
+
+// tracedCalls are the options of a client whose calls are traced where anything is.
+func tracedCalls(traces *telemetry.Traces) []grpc.DialOption {
+	if traces == nil {
+		return nil
+	}
+	return []grpc.DialOption{rpc.TraceClient(traces.Provider())}
 }
 
 func (c *consoleServer) address() string {
@@ -184,6 +195,10 @@ func (o *serveConsoleOptions) run(ctx context.Context, out io.Writer) error {
 	if o.logger, err = telemetry.NewLogger(os.Stderr, o.logLevel, o.logFormat); err != nil {
 		return err
 	}
+	if o.traces, err = telemetry.StartTraces(ctx, "cardlog-"+consoleName, o.logger); err != nil {
+		return err
+	}
+	defer o.traces.Close()
 	if o.nats != "" {
 		log, disconnect, err := eventlog.Connect(o.nats, eventlog.Options{})
 		if err != nil {

@@ -130,9 +130,15 @@ func startProcess(t *testing.T, dir string, flags ...string) (*exec.Cmd, endpoin
 // runCardlog runs a command that serves, in a process of its own and on a free port, and returns when it serves.
 func runCardlog(t *testing.T, arguments ...string) (*exec.Cmd, endpoints) {
 	t.Helper()
+	return runCardlogWith(t, nil, arguments...)
+}
+
+// runCardlogWith is runCardlog with more in its environment.
+func runCardlogWith(t *testing.T, environment []string, arguments ...string) (*exec.Cmd, endpoints) {
+	t.Helper()
 	ready := filepath.Join(t.TempDir(), "ready.json")
 	command := exec.Command(os.Args[0], append(arguments, "--listen", "127.0.0.1:0", "--log-level", "error", "--ready-file", ready)...)
-	command.Env = append(os.Environ(), asCardlog+"=1")
+	command.Env = append(append(os.Environ(), asCardlog+"=1"), environment...)
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

@@ -56,6 +56,7 @@ type config struct {
 	manualOutside bool // also with an outside server
 	logger        *slog.Logger
 	journal       *telemetry.Journal // nil: no line for each event
+	traces        *telemetry.Traces  // nil: nothing is traced
 }
 
 // serviceName is a service as the command line calls it.
@@ -226,7 +227,7 @@ func (p *process) openServices(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.server, err = rpc.NewServer(rpc.Options{Logger: p.config.logger, Metrics: p.metrics.registerer()}); err != nil {
+	if p.server, err = rpc.NewServer(rpc.Options{Logger: p.config.logger, Metrics: p.metrics.registerer(), Traces: p.config.traces.Provider()}); err != nil {
 		return err
 	}
 	p.health.serves = map[serviceName]bool{}
@@ -246,7 +247,7 @@ func (p *process) openServices(ctx context.Context) (err error) {
 func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err error) {
 	p.accounts, err = accounts.Open(ctx, p.store.log, accounts.Options{
 		Key: p.key, BIN: p.config.bin, DefaultProfile: ledger.DefaultProfile, KnownProfile: p.knowsProfile,
-		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, accountLine),
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, accountLine), Tracer: p.config.traces.Tracer(),
 	})
 	if err == nil {
 		p.accounts.Register(p.server)
@@ -257,7 +258,7 @@ func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err er
 func (p *process) openPayments(ctx context.Context, onHealth func(bool)) (err error) {
 	p.payments, err = payments.Open(ctx, p.store.log, payments.Options{
 		Accounts: p.accountsUpstream(), Ledger: p.ledgerUpstreams, ShardOf: transactions.Shard, Rules: p.paymentRules,
-		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, paymentLine),
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, paymentLine), Tracer: p.config.traces.Tracer(),
 	})
 	if err == nil {
 		p.payments.Register(p.server)
@@ -268,7 +269,7 @@ func (p *process) openPayments(ctx context.Context, onHealth func(bool)) (err er
 func (p *process) openTransactions(ctx context.Context, onHealth func(bool)) (err error) {
 	p.transactions, err = transactions.Open(ctx, p.store.log, transactions.Options{
 		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Key: p.key, Shards: p.config.shards, Rules: p.purchaseRules,
-		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, ledgerLine),
+		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, ledgerLine), Tracer: p.config.traces.Tracer(),
 	})
 	if err == nil {
 		p.transactions.Register(p.server)
@@ -279,7 +280,7 @@ func (p *process) openTransactions(ctx context.Context, onHealth func(bool)) (er
 func (p *process) openFeed(_ context.Context, onHealth func(bool)) error {
 	p.feed = feed.Open(p.store.feed, feed.Options{
 		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Ledger: p.ledgerUpstreams,
-		Retention: p.config.feedRetention, Logger: p.config.logger, OnHealth: onHealth,
+		Retention: p.config.feedRetention, Logger: p.config.logger, Tracer: p.config.traces.Tracer(), OnHealth: onHealth,
 	})
 	return nil
 }

@@ -111,11 +111,11 @@ func startTemporary(ctx context.Context) (address string, stop func(), err error
 const reconnectBound = 2 * time.Second
 
 // dial opens a client's connection to a cardlog.
-func dial(address string) (*grpc.ClientConn, error) {
+func dial(address string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	wait := backoff.DefaultConfig
 	wait.BaseDelay, wait.MaxDelay = reconnectBound/20, reconnectBound
-	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: wait, MinConnectTimeout: reconnectBound}))
+	return grpc.NewClient(address, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: wait, MinConnectTimeout: reconnectBound}))...)
 }
 
 // progressBar draws a bar of 40 characters, and the numbers behind it.

@@ -95,6 +95,10 @@ func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer o.journal.Close()
+	if o.traces, err = telemetry.StartTraces(ctx, o.serviceName(), logger); err != nil {
+		return err
+	}
+	defer o.traces.Close()
 	hangup := make(chan os.Signal, 1) // also while it starts: it must not end the process
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -121,6 +125,14 @@ func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 		go runDemo(ctx, e.GRPC, out)
 	}
 	return o.await(ctx, p, hangup, out)
+}
+
+// serviceName is what traces call the process.
+func (o *upOptions) serviceName() string {
+	if o.only == "" {
+		return "cardlog"
+	}
+	return "cardlog-" + string(o.only)
 }
 
 // await reads the rules again at each hangup, and returns when the end is asked for, or the disk fails. A stream that is found damaged is not served any more; the process stays, for the reads that still can be.

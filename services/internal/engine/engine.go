@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/failure"
 )
@@ -73,6 +75,8 @@ type Options[S any, C Command, E Event, V any] struct {
 	Admit func() error
 	// Journal hears of every event that became durable. Optional.
 	Journal Journal[E]
+	// Tracer makes the spans of commands whose call is traced. Optional.
+	Tracer trace.Tracer
 }
 
 // Journal hears of events that became durable, in order. It must not wait: the next round does until it returns.
@@ -111,17 +115,17 @@ func (e *Engine[S, C, E, V]) Submit(ctx context.Context, command C) (Result[E], 
 
 // Enqueue puts a command behind those enqueued before it. Its ticket gives the answer.
 func (e *Engine[S, C, E, V]) Enqueue(ctx context.Context, command C) Ticket[E] {
-	return Ticket[E]{e.enqueue(newRequest(ctx, command), queueBound)}
+	return Ticket[E]{e.enqueue(e.newRequest(ctx, command), queueBound)}
 }
 
 // EnqueueReserved is Enqueue for a follower, which finds room where callers are refused: else they could keep out what they wait for. One follower may have
 // ReservedBound commands under way.
 func (e *Engine[S, C, E, V]) EnqueueReserved(ctx context.Context, command C) Ticket[E] {
-	return Ticket[E]{e.enqueue(newRequest(ctx, command), queueBound+ReservedBound)}
+	return Ticket[E]{e.enqueue(e.newRequest(ctx, command), queueBound+ReservedBound)}
 }
 
-func newRequest[C Command](ctx context.Context, command C) *request {
-	return &request{ctx: ctx, account: command.Account(), command: command, arrived: time.Now(), done: make(chan answer, 1)}
+func (e *Engine[S, C, E, V]) newRequest(ctx context.Context, command C) *request {
+	return &request{ctx: ctx, account: command.Account(), command: command, arrived: time.Now(), way: newWay(ctx, e.options.Tracer), done: make(chan answer, 1)}
 }
 
 // Ask calls question with the state of an account as all commands enqueued before have left it, on the engine's goroutine, and returns when that state is durable.
@@ -173,6 +177,7 @@ func (e *Engine[S, C, E, V]) enqueue(r *request, bound int64) *request {
 func (e *Engine[S, C, E, V]) answer(r *request, a answer) {
 	e.underway.Add(-1)
 	r.done <- a
+	e.trace(r, a)
 }
 
 // View returns what readers see of an account: always durable.

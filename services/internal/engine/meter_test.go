@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -131,7 +132,13 @@ type plant struct {
 }
 
 // startPlant runs an engine over an embedded NATS until the test ends.
-func startPlant(t *testing.T) *plant {
+func startPlant(t testing.TB) *plant {
+	t.Helper()
+	return startTracedPlant(t, nil)
+}
+
+// startTracedPlant is startPlant with a tracer.
+func startTracedPlant(t testing.TB, tracer trace.Tracer) *plant {
 	t.Helper()
 	dir := t.TempDir()
 	server, err := embeddednats.Start(embeddednats.Options{StoreDir: dir, Logger: slog.New(slog.DiscardHandler), SyncInterval: time.Minute})
@@ -154,10 +161,15 @@ func startPlant(t *testing.T) *plant {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return runPlant(t, stream)
+	return runTracedPlant(t, stream, tracer)
 }
 
-func runPlant(t *testing.T, stream *eventlog.Stream) *plant {
+func runPlant(t testing.TB, stream *eventlog.Stream) *plant {
+	t.Helper()
+	return runTracedPlant(t, stream, nil)
+}
+
+func runTracedPlant(t testing.TB, stream *eventlog.Stream, tracer trace.Tracer) *plant {
 	t.Helper()
 	p := &plant{ended: make(chan error, 1), stream: stream}
 	p.clock.Store(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).UnixNano())
@@ -165,7 +177,7 @@ func runPlant(t *testing.T, stream *eventlog.Stream) *plant {
 		Domain:  func() engine.Domain[*meter, *add, *eventsv1.AccountEvent, int64] { return meterDomain{} },
 		Subject: func(id string) string { return "meters." + id }, Source: "/test",
 		Clock:  func() time.Time { return time.Unix(0, p.clock.Load()) },
-		Logger: slog.New(slog.DiscardHandler), OnHealth: p.serving.Store,
+		Logger: slog.New(slog.DiscardHandler), OnHealth: p.serving.Store, Tracer: tracer,
 	})
 	go func() { p.ended <- p.Run(t.Context()) }()
 	select {

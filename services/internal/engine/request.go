@@ -15,6 +15,7 @@ type request struct {
 	ask     func()      // the question, put to the state on the engine's goroutine
 	expire  bool        // neither: it is answered when all that is due is durable
 	arrived time.Time   // when the command came
+	way     *way        // what its trace is told; nil where it has none
 	done    chan answer // has room for the answer, so that the engine never waits
 }
 

@@ -9,7 +9,8 @@ import (
 
 // round is a run of events that are appended together.
 type round struct {
-	items []item
+	items                 []item
+	sent, stored, durable time.Time // when
 }
 
 // item is one event of a round.
@@ -60,7 +61,13 @@ func (e *Engine[S, C, E, V]) append(ctx context.Context, r *round) {
 	for i, item := range r.items {
 		records[i] = item.record
 	}
-	err := e.stream.Append(context.WithoutCancel(ctx), r.first()-1, records)
+	r.sent = time.Now()
+	err := e.stream.Write(context.WithoutCancel(ctx), r.first()-1, records)
+	r.stored = time.Now()
+	if err == nil {
+		err = e.stream.Commit(r.last())
+	}
+	r.durable = time.Now()
 	if err == nil {
 		for _, item := range r.items {
 			e.publish(item.account, item.view.(V))

@@ -146,13 +146,16 @@ func (e *Engine[S, C, E, V]) takeCommand(r *request) {
 
 // decide puts the command's event into the round.
 func (e *Engine[S, C, E, V]) decide(a *account[S], r *request, command C, now time.Time) {
+	r.way.take()
 	event, err := e.fold.domain.Decide(a.state, command, e.next(now))
 	if err != nil {
+		r.way.decide()
 		// It may depend on what was decided just before: whoever hears it must be able to rely on that.
 		e.answerWhenDurable(r, e.fold.last.Sequence, answer{err: err})
 		return
 	}
 	e.add(a, event, r, now)
+	r.way.decide()
 }
 
 // expire puts the account's events that are due into the round. It reports whether all of them fitted, with room for one more.
@@ -179,9 +182,13 @@ func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Ti
 		panic(err)
 	}
 	e.fold.accounts[a.id] = a
+	header := e.header(event, at)
+	if r != nil {
+		r.way.join(e.current, header)
+	}
 	e.current.items = append(e.current.items, item{
 		event: event, sequence: at.Sequence, request: r, account: a.id, view: e.fold.domain.View(a.state),
-		record: eventlog.Record{Subject: a.subject, Data: encoded, Header: e.header(event, at)},
+		record: eventlog.Record{Subject: a.subject, Data: encoded, Header: header},
 	})
 	e.planDue(a)
 }

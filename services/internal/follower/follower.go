@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
 
@@ -54,6 +56,8 @@ type Options[V any] struct {
 	Resume func(ctx context.Context, position uint64) (uint64, error)
 	// Check is called before the first event with the end of the stream: an error stops the follower for good. Optional.
 	Check func(ctx context.Context, end uint64) error
+	// Tracer makes a span of each event whose call is traced. Optional.
+	Tracer trace.Tracer
 	// Logger hears of faults.
 	Logger *slog.Logger
 	// OnServing hears whether the follower has caught up with what was there at the start, and goes on.
@@ -249,30 +253,31 @@ func (f *Follower[V]) open(ctx context.Context) (after, end uint64, err error) {
 type begun struct {
 	sequence uint64
 	settle   Settle
-	last     bool // of those that were there at the start
+	last     bool       // of those that were there at the start
+	span     trace.Span // nil where it is not traced
 }
 
 // begin takes one event into the view and begins what is to be done for it.
 func (f *Follower[V]) begin(ctx context.Context, m eventlog.Message) (begun, error) {
-	if err := f.fold(m); err != nil {
-		return begun{}, err
+	b := begun{sequence: m.Sequence}
+	ctx, b.span = f.trace(ctx, m)
+	err := f.fold(m)
+	if err == nil && f.options.Handle != nil {
+		b.settle, err = f.options.Handle(ctx, m)
 	}
-	if f.options.Handle == nil {
-		return begun{sequence: m.Sequence}, nil
+	if err != nil {
+		endSpan(b.span, err)
 	}
-	settle, err := f.options.Handle(ctx, m)
-	return begun{sequence: m.Sequence, settle: settle}, err
+	return b, err
 }
 
 // settleAll waits for one event after the other, and acknowledges them. After a fault it only waits until what is under way has ended.
 func (f *Follower[V]) settleAll(ctx context.Context, fail context.CancelCauseFunc, underway <-chan begun) {
 	unacknowledged := 0
 	for b := range underway {
-		if b.settle != nil {
-			if err := b.settle(ctx); err != nil {
-				fail(err)
-				break
-			}
+		if err := b.end(ctx); err != nil {
+			fail(err)
+			break
 		}
 		f.move(b.sequence)
 		if b.last {
@@ -292,10 +297,15 @@ func (f *Follower[V]) settleAll(ctx context.Context, fail context.CancelCauseFun
 }
 
 // abandon waits until what was begun has ended: it must have, before anything is begun again. It does not count as applied.
-func abandon(ctx context.Context, b begun) {
+func abandon(ctx context.Context, b begun) { _ = b.end(context.WithoutCancel(ctx)) }
+
+// end waits until what was begun has ended.
+func (b begun) end(ctx context.Context) (err error) {
 	if b.settle != nil {
-		_ = b.settle(context.WithoutCancel(ctx))
+		err = b.settle(ctx)
 	}
+	endSpan(b.span, err)
+	return err
 }
 
 // Position returns the sequence up to which everything is applied.

@@ -13,6 +13,8 @@ import (
 	"buf.build/go/protovalidate"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -43,6 +45,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics is told of each call. Optional.
 	Metrics prometheus.Registerer
+	// Traces gets a span of each call. Optional.
+	Traces trace.TracerProvider
 }
 
 // NewServer makes a server. Services register themselves with it; a service serves from SetServing on.
@@ -64,6 +68,9 @@ func NewServer(o Options) (*Server, error) {
 			return nil, err
 		}
 		settings = append(settings, measuring...) // outside all else: what counts is what the caller met
+	}
+	if o.Traces != nil {
+		settings = append(settings, grpc.StatsHandler(otelgrpc.NewServerHandler(traced(o.Traces)...)))
 	}
 	settings = append(settings, grpc.ChainUnaryInterceptor(edge.unary, recovery.UnaryServerInterceptor(mended)),
 		grpc.ChainStreamInterceptor(edge.stream, recovery.StreamServerInterceptor(mended)))

@@ -1,0 +1,39 @@
+package telemetry
+
+import (
+	"log/slog"
+	"testing"
+)
+
+// TestTracesAreOnWhereTheEnvironmentSaysSo sets the standard variables.
+func TestTracesAreOnWhereTheEnvironmentSaysSo(t *testing.T) {
+	const endpoint = "http://127.0.0.1:4317"
+	for name, row := range map[string]struct {
+		environment map[string]string
+		on, refused bool
+	}{
+		"nothing is said":           {nil, false, false},
+		"an endpoint":               {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, true, false},
+		"an endpoint for traces":    {map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, true, false},
+		"the exporter":              {map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, true, false},
+		"no exporter":               {map[string]string{"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, false, false},
+		"all of it is off":          {map[string]string{"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, false, false},
+		"an exporter we have not":   {map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}, false, true},
+		"a protocol we do not have": {map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, variable := range []string{"OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+				"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"} {
+				t.Setenv(variable, row.environment[variable])
+			}
+			traces, err := StartTraces(t.Context(), "cardlog", slog.New(slog.DiscardHandler))
+			defer traces.Close()
+			if on := traces != nil; on != row.on || (err != nil) != row.refused {
+				t.Errorf("traces are %v, %v", on, err)
+			}
+			if (traces.Tracer() != nil) != row.on || (traces.Provider() != nil) != row.on {
+				t.Errorf("the tracer is %v, the provider %v", traces.Tracer(), traces.Provider())
+			}
+		})
+	}
+}
