@@ -27,7 +27,7 @@ func TestTracesAreOnWhereTheEnvironmentSaysSo(t *testing.T) {
 				t.Setenv(variable, row.environment[variable])
 			}
 			traces, err := StartTraces(t.Context(), "cardlog", slog.New(slog.DiscardHandler))
-			defer traces.Close()
+			t.Cleanup(traces.Close)
 			if on := traces != nil; on != row.on || (err != nil) != row.refused {
 				t.Errorf("traces are %v, %v", on, err)
 			}
