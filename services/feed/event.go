@@ -4,7 +4,6 @@ package feed
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -19,7 +18,7 @@ type Event struct {
 	// Subject is events.<service>.<event>.<account_id>.
 	Subject string
 	// Header has the CloudEvents attributes.
-	Header eventlog.Header
+	Header eventlog.HeaderLines
 	// Data is compact JSON.
 	Data []byte
 	// Cause is the event of another stream that this one follows from, which is public before it.
@@ -69,16 +68,25 @@ func (e *encoder) translate(stream string, m eventlog.Message) (Event, error) {
 func (e *encoder) read(stream string, m eventlog.Message) (*kind, *eventsv1.Envelope, any, error) {
 	switch {
 	case stream == accountsStream:
-		stored := &eventsv1.AccountEvent{}
-		public, err := accountFacts.decode(m.Data, stored)
+		stored, err := eventlog.Fact[eventsv1.AccountEvent](m)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		public, err := accountFacts.kindOf(stored)
 		return public, stored.GetEnvelope(), accountDataOf(stored, m.Sequence), err
 	case stream == paymentsStream:
-		stored := &eventsv1.PaymentEvent{}
-		public, err := paymentFacts.decode(m.Data, stored)
+		stored, err := eventlog.Fact[eventsv1.PaymentEvent](m)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		public, err := paymentFacts.kindOf(stored)
 		return public, stored.GetEnvelope(), paymentDataOf(stored, m.Sequence), err
 	case isLedgerStream(stream):
-		stored := &eventsv1.LedgerEvent{}
-		public, err := ledgerFacts.decode(m.Data, stored)
+		stored, err := eventlog.Fact[eventsv1.LedgerEvent](m)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		public, err := ledgerFacts.kindOf(stored)
 		e.ledger.fill(stored, m.Sequence)
 		return public, stored.GetEnvelope(), &e.ledger, err
 	default:
@@ -115,31 +123,19 @@ func isToken(id string) bool {
 // kind is what all public events of one name have in common.
 type kind struct {
 	subject string // up to the account id
-	source  []string
-	name    []string
+	source  string
+	name    string
 }
 
-var (
-	specVersion = []string{"1.0"}
-	contentType = []string{"application/json"}
-)
+// headerRoom is how many bytes most headers take.
+const headerRoom = 320
 
-// header returns the CloudEvents attributes, in lower case as nats.go compares them by case. Values that are the same for many events are shared.
-func (k *kind) header(stream string, sequence uint64, envelope *eventsv1.Envelope) eventlog.Header {
-	own := []string{
-		stream + ":" + strconv.FormatUint(sequence, 10),
-		envelope.GetAccountId(),
-		eventlog.FormatTime(envelope.GetDecidedAt().AsTime()),
-	}
-	return eventlog.Header{
-		"ce-specversion":     specVersion,
-		"ce-id":              own[0:1:1],
-		"ce-source":          k.source,
-		"ce-type":            k.name,
-		"ce-subject":         own[1:2:2],
-		"ce-time":            own[2:3:3],
-		"ce-datacontenttype": contentType,
-	}
+// header returns the CloudEvents attributes, in lower case as nats.go compares them by case.
+func (k *kind) header(stream string, sequence uint64, envelope *eventsv1.Envelope) eventlog.HeaderLines {
+	lines := eventlog.CloudEvent{
+		Stream: stream, Sequence: sequence, Source: k.source, Type: k.name, Time: envelope.GetDecidedAt().AsTime(),
+	}.AppendTo(make(eventlog.HeaderLines, 0, headerRoom))
+	return lines.Add("ce-subject", envelope.GetAccountId()).Add("ce-datacontenttype", "application/json")
 }
 
 // facts are what one stream's events can hold, and what each is called in public.
@@ -162,18 +158,15 @@ func factsOf(service string, stored proto.Message, renamed map[protoreflect.Name
 		}
 		f.events = append(f.events, name)
 		f.kinds[fact.Number()] = &kind{
-			subject: Subject(service, name, ""), source: []string{"/cardlog/" + service}, name: []string{"cardlog." + service + "." + name},
+			subject: Subject(service, name, ""), source: "/cardlog/" + service, name: "cardlog." + service + "." + name,
 		}
 	}
 	return f
 }
 
-// decode reads a stored event and says what it is in public.
-func (f *facts) decode(data []byte, into proto.Message) (*kind, error) {
-	if err := proto.Unmarshal(data, into); err != nil {
-		return nil, err
-	}
-	fact := into.ProtoReflect().WhichOneof(f.oneof)
+// kindOf says what a stored event is in public.
+func (f *facts) kindOf(stored proto.Message) (*kind, error) {
+	fact := stored.ProtoReflect().WhichOneof(f.oneof)
 	if fact == nil {
 		return nil, errors.New("it has no fact that this version knows")
 	}

@@ -60,8 +60,8 @@ func TestAnEventIsACloudEvent(t *testing.T) {
 		"ce-specversion": {"1.0"}, "ce-id": {"LEDGER_00:5"}, "ce-source": {"/cardlog/transactions"}, "ce-type": {"cardlog.transactions.authorization_declined"},
 		"ce-subject": {"alice"}, "ce-time": {"2026-11-22T10:02:00Z"}, "ce-datacontenttype": {"application/json"},
 	}
-	if !reflect.DeepEqual(event.Header, want) {
-		t.Errorf("the header is %v, want %v", event.Header, want)
+	if header := event.Header.Header(); !reflect.DeepEqual(header, want) {
+		t.Errorf("the header is %v, want %v", header, want)
 	}
 }
 
@@ -100,10 +100,7 @@ func TestNothingThatMustStayInsideIsPublic(t *testing.T) {
 	inside := map[string]bool{}
 	for _, s := range samples() {
 		stored, event := string(s.message(t).Data), s.public(t)
-		public := event.Subject + string(event.Data)
-		for name, values := range event.Header {
-			public += name + strings.Join(values, "")
-		}
+		public := event.Subject + string(event.Data) + string(event.Header)
 		for _, secret := range planted {
 			inside[secret] = inside[secret] || strings.Contains(stored, secret)
 			for _, written := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {

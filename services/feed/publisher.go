@@ -137,7 +137,7 @@ func (e *epoch) write() {
 		e.mu.Lock()
 		before, last := e.written.header(e.start), e.last
 		e.mu.Unlock()
-		records[0].Header.Set(positionsHeader, before)
+		records[0].Header = records[0].Header.Add(positionsHeader, before)
 		if err := e.stream.Write(context.WithoutCancel(e.ended), last, records); err != nil {
 			e.end(err)
 			return

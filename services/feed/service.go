@@ -148,8 +148,7 @@ func (s *source) handle(ctx context.Context, m eventlog.Message) (follower.Settl
 			return nil, err
 		}
 	}
-	eventlog.AddTrace(ctx, event.Header)
-	record := eventlog.Record{Subject: event.Subject, Header: event.Header, Data: event.Data}
+	record := eventlog.Record{Subject: event.Subject, Header: eventlog.AddTrace(ctx, event.Header), Data: event.Data}
 	if err := epoch.put(ctx, queued{source: s.name, sequence: m.Sequence, record: record}); err != nil {
 		return nil, err
 	}

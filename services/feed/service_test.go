@@ -122,7 +122,7 @@ func (p *press) record(stream string, event stored) eventlog.Record {
 		p.t.Fatal(err)
 	}
 	subject := map[string]string{"ACCOUNTS": "accounts.", "PAYMENTS": "payments.", "LEDGER_00": "ledger.00."}[stream]
-	return eventlog.Record{Subject: subject + event.GetEnvelope().GetAccountId(), Header: eventlog.Header{}, Data: data}
+	return eventlog.Record{Subject: subject + event.GetEnvelope().GetAccountId(), Data: data}
 }
 
 func (p *press) append(stream string, records ...eventlog.Record) {
@@ -332,7 +332,7 @@ func TestWhatWasWrittenAndNotDurableIsMadeDurable(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	round[0].Header.Set(positionsHeader, positions{}.header(0))
+	round[0].Header = round[0].Header.Add(positionsHeader, positions{}.header(0))
 	if err := half.Write(t.Context(), 0, round); err != nil {
 		t.Fatal(err)
 	}
@@ -460,7 +460,7 @@ func TestAnEventThatCannotBePublicStopsItsStreamAndNoOther(t *testing.T) {
 	t.Parallel()
 	p := newPress(t)
 	p.decide("payments.submitted", 2)
-	p.append("PAYMENTS", eventlog.Record{Subject: "payments.alice", Header: eventlog.Header{}, Data: []byte("not an event")})
+	p.append("PAYMENTS", eventlog.Record{Subject: "payments.alice", Data: []byte("not an event")})
 	p.decide("payments.submitted", 1)
 	p.start()
 	p.decide("accounts.opened", 1)

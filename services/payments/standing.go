@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
@@ -72,8 +70,8 @@ func (s *Service) followAccounts() *accountsFollower {
 		Name: followerName, Upstream: s.options.Accounts, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 		NewView: newTable[accountRow],
 		Fold: func(known *table[accountRow], m eventlog.Message) error {
-			event := &eventsv1.AccountEvent{}
-			if proto.Unmarshal(m.Data, event) != nil {
+			event, err := eventlog.Fact[eventsv1.AccountEvent](m)
+			if err != nil {
 				return errUndecodable
 			}
 			account := event.GetAccount()
@@ -102,8 +100,8 @@ func (s *Service) openLedger(shards []follower.Upstream) []*ledgerFollower {
 
 // foldLedger takes a ledger event in.
 func foldLedger(known *table[ledgerRow], m eventlog.Message) error {
-	event := &eventsv1.LedgerEvent{}
-	if proto.Unmarshal(m.Data, event) != nil {
+	event, err := eventlog.Fact[eventsv1.LedgerEvent](m)
+	if err != nil {
 		return errUndecodable
 	}
 	account := event.GetEnvelope().GetAccountId()

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"google.golang.org/protobuf/proto"
-
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
@@ -67,8 +65,8 @@ func newPaymentsFollower(s *Service) *paymentsFollower {
 	return follower.New(follower.Options[struct{}]{
 		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 		Handle: func(ctx context.Context, m eventlog.Message) (follower.Settle, error) {
-			event := &eventsv1.PaymentEvent{}
-			if err := proto.Unmarshal(m.Data, event); err != nil {
+			event, err := eventlog.Fact[eventsv1.PaymentEvent](m)
+			if err != nil {
 				return nil, follower.Unreadable(c.upstream.Name, m.Sequence, errUndecodable)
 			}
 			if !ledger.MovesMoney(event) {
@@ -94,8 +92,8 @@ func (s *Service) awaitAccount(ctx context.Context, accountID string) error {
 var errUndecodable = errors.New("it cannot be decoded")
 
 func accountEvent(m eventlog.Message) (*eventsv1.AccountEvent, error) {
-	event := &eventsv1.AccountEvent{}
-	if proto.Unmarshal(m.Data, event) != nil {
+	event, err := eventlog.Fact[eventsv1.AccountEvent](m)
+	if err != nil {
 		return nil, errUndecodable
 	}
 	return event, nil

@@ -93,6 +93,6 @@ func (o *benchAppendOptions) append(ctx context.Context, stream *eventlog.Stream
 
 // benchRecord is an event as the ledger has them, with headers and an account of its own.
 func benchRecord(sequence uint64, data []byte) eventlog.Record {
-	event := eventlog.CloudEvent{ID: fmt.Sprintf("LEDGER_00:%d", sequence), Source: "/cardlog/transactions", Type: "cardlog.transactions.AuthorizationApproved", Time: time.Now()}
-	return eventlog.Record{Subject: fmt.Sprintf("ledger.00.bench-%07d", sequence%100_000), Header: event.Header(), Data: data}
+	event := eventlog.CloudEvent{Stream: "LEDGER_00", Sequence: sequence, Source: "/cardlog/transactions", Type: "cardlog.transactions.AuthorizationApproved", Time: time.Now()}
+	return eventlog.Record{Subject: fmt.Sprintf("ledger.00.bench-%07d", sequence%100_000), Header: event.AppendTo(nil), Data: data}
 }

@@ -116,11 +116,14 @@ func (s *Server) OpenFeed(options eventlog.Options) (*eventlog.Log, error) {
 }
 
 func (s *Server) openLog(key nkeys.KeyPair, name string, options eventlog.Options) (*eventlog.Log, error) {
-	appends, err := s.connect(key, name+" appends")
+	reads, err := s.connect(key, name+" reads")
 	if err != nil {
 		return nil, err
 	}
-	reads, err := s.connect(key, name+" reads")
+	if options.Exclusive {
+		return eventlog.OpenExclusive(func() (net.Conn, error) { return s.dial(key, name+" appends") }, reads, options)
+	}
+	appends, err := s.connect(key, name+" appends")
 	if err != nil {
 		return nil, err
 	}

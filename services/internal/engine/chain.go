@@ -22,15 +22,39 @@ const sealedSize = 2 + sha256.Size
 var errUnsealed = errors.New("the event does not end with its chain hash")
 
 // seal encodes an event behind a previous hash.
-func seal(previous Hash, event proto.Message) ([]byte, Hash, error) {
-	encoded := make([]byte, 0, proto.Size(event)+sealedSize)
-	encoded, err := proto.MarshalOptions{}.MarshalAppend(encoded, event)
+func seal(to *space, previous Hash, event proto.Message) (encoded []byte, hash Hash, err error) {
+	room := to.room(len(previous) + proto.Size(event) + sealedSize)
+	linked, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(append(room, previous[:]...), event)
 	if err != nil {
 		return nil, Hash{}, err
 	}
-	hash := link(previous, encoded)
-	encoded = append(encoded, fieldPrefix...)
-	return append(encoded, hash[:]...), hash, nil
+	hash = sha256.Sum256(linked)
+	linked = append(append(linked, fieldPrefix...), hash[:]...)
+	return to.keep(linked)[len(previous):], hash, nil
+}
+
+// space is where events are encoded: in one large piece after the other, which lives as long as something in it is used.
+type space struct {
+	free []byte // what is left of the piece, without length
+}
+
+// spacePiece is the size of a piece.
+const spacePiece = 64 << 10
+
+// room returns an empty slice with room for so many bytes, which is to be kept before the next is asked for.
+func (s *space) room(bytes int) []byte {
+	if cap(s.free) < bytes {
+		s.free = make([]byte, 0, max(bytes, spacePiece))
+	}
+	return s.free
+}
+
+// keep gives up what was written into room to the one who wrote it.
+func (s *space) keep(written []byte) []byte {
+	if len(written) <= cap(s.free) {
+		s.free = s.free[len(written):len(written)]
+	}
+	return written[:len(written):len(written)]
 }
 
 // unseal returns the hash at the end of an encoded event, and the hash that should be there.

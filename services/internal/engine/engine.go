@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +39,7 @@ type Engine[S any, C Command, E Event, V any] struct {
 	recalls  chan struct{} // room for reads of stored events
 
 	underway atomic.Int64
-	views    sync.Map // account id → *atomic.Pointer[V]
+	views    views[V]
 	changed  atomic.Pointer[chan struct{}]
 	health   health
 	meter    meter
@@ -54,6 +53,7 @@ type Engine[S any, C Command, E Event, V any] struct {
 	waiters  map[uint64][]waiter // by the sequence that must be durable first
 	deferred []*request          // did not fit into the round
 	plan     duePlan
+	space    space
 	broken   error // a decision broke an invariant: the end of this engine
 }
 
@@ -181,29 +181,10 @@ func (e *Engine[S, C, E, V]) answer(r *request, a answer) {
 }
 
 // View returns what readers see of an account: always durable.
-func (e *Engine[S, C, E, V]) View(accountID string) (view V, ok bool) {
-	if published, found := e.views.Load(accountID); found {
-		return *published.(*atomic.Pointer[V]).Load(), true
-	}
-	return view, false
-}
+func (e *Engine[S, C, E, V]) View(accountID string) (view V, ok bool) { return e.views.of(accountID) }
 
 // EachView calls visit with every account's view, in no order, until it returns false.
-func (e *Engine[S, C, E, V]) EachView(visit func(accountID string, view V) bool) {
-	e.views.Range(func(id, published any) bool {
-		return visit(id.(string), *published.(*atomic.Pointer[V]).Load())
-	})
-}
-
-func (e *Engine[S, C, E, V]) publish(accountID string, view V) {
-	if published, found := e.views.Load(accountID); found {
-		published.(*atomic.Pointer[V]).Store(&view)
-		return
-	}
-	published := &atomic.Pointer[V]{}
-	published.Store(&view)
-	e.views.Store(accountID, published)
-}
+func (e *Engine[S, C, E, V]) EachView(visit func(accountID string, view V) bool) { e.views.each(visit) }
 
 // Changed returns a channel that is closed when more views are published. Take it before reading a view that may be waited for.
 func (e *Engine[S, C, E, V]) Changed() <-chan struct{} { return *e.changed.Load() }
@@ -293,7 +274,10 @@ func (e *Engine[S, C, E, V]) showAll() {
 	e.plan = duePlan{}
 	for _, a := range e.fold.accounts {
 		e.planDue(a)
-		e.publish(a.id, e.fold.domain.View(a.state))
+		view := e.fold.domain.View(a.state)
+		cell := e.views.cell(a.id)
+		cell.Store(&view)
+		a.cell = cell
 	}
 	e.meter.accounts.Store(int64(len(e.fold.accounts)))
 	e.announce()

@@ -28,6 +28,7 @@ type account[S any] struct {
 	due      time.Time  // what the engine has planned for it; zero when nothing
 	parked   []*request // waiting for an event that is being recalled
 	loading  bool
+	cell     any // where the engine publishes its view; nil until there is one
 }
 
 // NewFold makes an empty Fold.

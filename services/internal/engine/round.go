@@ -10,17 +10,17 @@ import (
 // round is a run of events that are appended together.
 type round struct {
 	items                 []item
-	sent, stored, durable time.Time // when
+	records               []eventlog.Record // of the items
+	sent, stored, durable time.Time         // when
 }
 
 // item is one event of a round.
 type item struct {
 	event    any
 	sequence uint64
-	record   eventlog.Record
 	request  *request // who is answered with it; nil for an event of the engine's own
-	account  string
-	view     any // the account's view after the event
+	cell     any      // where the account's view is published
+	view     any      // the account's view after the event
 }
 
 // waiter is a request that is answered when a sequence is durable.
@@ -51,30 +51,27 @@ func (r *round) find(sequence uint64) (any, bool) {
 
 // send hands the current round to the appender and begins the next.
 func (e *Engine[S, C, E, V]) send(ctx context.Context) {
-	e.inFlight, e.current = e.current, &round{}
+	size := len(e.current.items) // the next one will be much like it
+	e.inFlight, e.current = e.current, &round{items: make([]item, 0, size), records: make([]eventlog.Record, 0, size)}
 	go e.append(ctx, e.inFlight)
 }
 
 // append stores a round, and when it is durable publishes the views and answers the callers.
 func (e *Engine[S, C, E, V]) append(ctx context.Context, r *round) {
-	records := make([]eventlog.Record, len(r.items))
-	for i, item := range r.items {
-		records[i] = item.record
-	}
 	r.sent = time.Now()
-	err := e.stream.Write(context.WithoutCancel(ctx), r.first()-1, records)
+	err := e.stream.Write(context.WithoutCancel(ctx), r.first()-1, r.records)
 	r.stored = time.Now()
 	if err == nil {
 		err = e.stream.Commit(r.last())
 	}
 	r.durable = time.Now()
 	if err == nil {
-		for _, item := range r.items {
-			e.publish(item.account, item.view.(V))
+		for i := range r.items {
+			r.items[i].cell.(*view[V]).Store(r.items[i].view.(*V))
 		}
 		e.announce()
-		for _, item := range r.items {
-			if item.request != nil {
+		for i := range r.items {
+			if item := &r.items[i]; item.request != nil {
 				e.answer(item.request, answer{event: item.event, sequence: item.sequence})
 			}
 		}
@@ -90,7 +87,8 @@ func (e *Engine[S, C, E, V]) tell(r *round) {
 	}
 	now := time.Now()
 	entries := make([]Entry[E], len(r.items))
-	for i, item := range r.items {
+	for i := range r.items {
+		item := &r.items[i]
 		entries[i] = Entry[E]{Event: item.event.(E), Sequence: item.sequence}
 		if item.request != nil {
 			entries[i].Took = now.Sub(item.request.arrived)

@@ -174,7 +174,7 @@ func (e *Engine[S, C, E, V]) expire(a *account[S], now time.Time) bool {
 func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Time) {
 	at := e.next(now)
 	event.GetEnvelope().PreviousSequence = a.sequence
-	encoded, hash, err := seal(a.hash, event)
+	data, hash, err := seal(&e.space, a.hash, event)
 	if err == nil {
 		err = e.fold.apply(a, event, at, hash)
 	}
@@ -182,25 +182,29 @@ func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Ti
 		panic(err)
 	}
 	e.fold.accounts[a.id] = a
+	if a.cell == nil {
+		a.cell = e.views.cell(a.id)
+	}
 	header := e.header(event, at)
 	if r != nil {
-		r.way.join(e.current, header)
+		header = r.way.join(e.current, header)
 	}
-	e.current.items = append(e.current.items, item{
-		event: event, sequence: at.Sequence, request: r, account: a.id, view: e.fold.domain.View(a.state),
-		record: eventlog.Record{Subject: a.subject, Data: encoded, Header: header},
-	})
+	view := e.fold.domain.View(a.state)
+	e.current.items = append(e.current.items, item{event: event, sequence: at.Sequence, request: r, cell: a.cell, view: &view})
+	e.current.records = append(e.current.records, eventlog.Record{Subject: a.subject, Header: header, Data: data, Event: event})
 	e.planDue(a)
 }
 
+// headerBound is how much room an event's header may need beside the names in it.
+const headerBound = 160
+
 // header returns the event's CloudEvents attributes.
-func (e *Engine[S, C, E, V]) header(event E, at command.Position) eventlog.Header {
-	return eventlog.CloudEvent{
-		ID:     cloudEventID(e.stream.Name(), at.Sequence),
-		Source: e.options.Source,
-		Type:   e.fold.domain.EventType(event),
-		Time:   at.Time,
-	}.Header()
+func (e *Engine[S, C, E, V]) header(event E, at command.Position) eventlog.HeaderLines {
+	attributes := eventlog.CloudEvent{
+		Stream: e.stream.Name(), Sequence: at.Sequence, Source: e.options.Source, Type: e.fold.domain.EventType(event), Time: at.Time,
+	}
+	room := e.space.room(headerBound + len(attributes.Stream) + len(attributes.Source) + len(attributes.Type))
+	return e.space.keep(attributes.AppendTo(room))
 }
 
 // next returns where the next event will be, if it is decided at a time.

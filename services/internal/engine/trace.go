@@ -41,12 +41,13 @@ func (w *way) decide() {
 	}
 }
 
-// join notes the round that the command's event is in, and puts the call's trace into the event's headers.
-func (w *way) join(r *round, header eventlog.Header) {
-	if w != nil {
-		w.round = r
-		eventlog.AddTrace(w.ctx, header)
+// join notes the round that the command's event is in, and returns the event's headers with the call's trace.
+func (w *way) join(r *round, header eventlog.HeaderLines) eventlog.HeaderLines {
+	if w == nil {
+		return header
 	}
+	w.round = r
+	return eventlog.AddTrace(w.ctx, header)
 }
 
 // trace makes the spans of a request that has its answer: queue (until its decision began), decide, append (until the round with its event was stored) and sync (until

@@ -27,10 +27,12 @@ const (
 type Record struct {
 	// Subject to store it under.
 	Subject string
-	// Header has the CloudEvents attributes. Append adds its own to it.
-	Header Header
+	// Header has the CloudEvents attributes. Append adds its own behind them.
+	Header HeaderLines
 	// Data is the encoded fact.
 	Data []byte
+	// Event is the fact before it was encoded, for those who follow the stream in this process. Optional. It must not change any more.
+	Event any
 }
 
 // publishAck is JetStream's answer to a publish.
@@ -42,6 +44,32 @@ type publishAck struct {
 		ErrCode     int    `json:"err_code"`
 		Description string `json:"description"`
 	} `json:"error"`
+
+	question uint64 // that it answers, on a wire
+	problem  error  // why there is none
+}
+
+func parseAck(body []byte) (ack publishAck) {
+	if err := json.Unmarshal(body, &ack); err != nil {
+		return publishAck{problem: fmt.Errorf("%w: answer cannot be read: %w", ErrOutcomeUnknown, err)}
+	}
+	return ack
+}
+
+// stored returns nil when the answer says that the stream has stored a record at a sequence.
+func (a publishAck) stored(stream string, sequence uint64) error {
+	switch {
+	case a.problem != nil:
+		return a.problem
+	case a.Error == nil && a.Stream == stream && a.Sequence == sequence:
+		return nil
+	case a.Error == nil:
+		return fmt.Errorf("%w: stored as %s:%d, expected %s:%d", ErrOutcomeUnknown, a.Stream, a.Sequence, stream, sequence)
+	case a.Error.ErrCode == codeWrongLastSequence || a.Error.ErrCode == codeWrongLastSequenceInFlight:
+		return fmt.Errorf("%w: %s", ErrFenced, a.Error.Description)
+	default:
+		return fmt.Errorf("%w: %s (%d)", ErrOutcomeUnknown, a.Error.Description, a.Error.ErrCode)
+	}
 }
 
 // Append stores the records right after the expected sequence and returns when they are durable. It must be called by one goroutine at a time.
@@ -71,23 +99,18 @@ func (s *Stream) Write(ctx context.Context, expected uint64, records []Record) e
 	if len(records) == 0 || len(records) > RoundBound {
 		return fmt.Errorf("a round has 1 to %d records, not %d", RoundBound, len(records))
 	}
-	if !s.log.appends.IsConnected() {
-		return ErrUnreachable
-	}
-	if err := s.dropStaleAcks(); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	publish := s.appendBatch
-	if s.log.exclusive || len(records) == 1 {
-		publish = s.appendPipelined
+	if s.log.dial != nil {
+		publish = s.appendChain
 	}
 	began := time.Now()
 	err := publish(ctx, expected, records)
 	observe(s.meter.appended, began, err)
 	if err == nil {
 		s.meter.rounds.Observe(float64(len(records)))
+		s.keep(expected, records)
 	}
 	return err
 }
@@ -98,21 +121,60 @@ func (s *Stream) Drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	// A stream takes what one connection publishes in order, so the refusal of an impossible expectation comes after everything before it.
-	probe := &nats.Msg{Subject: strings.NewReplacer("*", drainToken, ">", drainToken).Replace(s.subjects), Header: Header{}}
-	probe.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(math.MaxUint64, 10))
-	answer, err := s.log.appends.RequestMsgWithContext(ctx, probe)
-	if err != nil {
+	ack, err := s.probe(ctx, strings.NewReplacer("*", drainToken, ">", drainToken).Replace(s.subjects))
+	switch {
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case ack.problem != nil:
+		return ack.problem
+	case ack.Error == nil:
+		return fmt.Errorf("%w: %s took the probe as %d", ErrUnreachable, s.name, ack.Sequence)
+	case s.log.dial != nil:
+		return nil
+	default:
+		return s.dropStaleAcks()
 	}
-	var ack publishAck
-	if err := json.Unmarshal(answer.Data, &ack); err != nil || ack.Error == nil {
-		return fmt.Errorf("%w: %s answered the probe with %q", ErrUnreachable, s.name, answer.Data)
-	}
-	return s.dropStaleAcks()
 }
 
 // drainToken stands where an account id would: no account can have it, and nothing is ever stored under it.
 const drainToken = "~"
+
+// probe publishes with an expectation that cannot be met.
+func (s *Stream) probe(ctx context.Context, subject string) (publishAck, error) {
+	if s.log.dial != nil {
+		w, err := s.log.connect(s.name)
+		if err != nil {
+			return publishAck{}, err
+		}
+		return w.probe(ctx, subject)
+	}
+	answer, err := s.log.appends.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: Header{expectedLast: {strconv.FormatUint(math.MaxUint64, 10)}}})
+	if err != nil {
+		return publishAck{}, err
+	}
+	return parseAck(answer.Data), nil
+}
+
+// appendChain publishes each record by itself, expecting the one before it, all in one write. Only the first and the last one ask for an answer. The first is refused
+// where the stream is not as the writer believes. Behind it nobody else writes, so a record that is refused takes all behind it with it, and the last one is stored
+// where it belongs only when all before it are.
+func (s *Stream) appendChain(ctx context.Context, expected uint64, records []Record) error {
+	w := s.log.wire(s.name)
+	if w == nil || w.gone() {
+		return ErrUnreachable
+	}
+	first, last, err := w.publish(ctx, expected, records)
+	if err != nil {
+		return fmt.Errorf("%w: no answer: %w", ErrOutcomeUnknown, err)
+	}
+	if err = first.stored(s.name, expected+1); err == nil {
+		err = last.stored(s.name, expected+uint64(len(records)))
+	}
+	if len(records) > 1 && errors.Is(err, ErrFenced) {
+		return fmt.Errorf("%w: some of %d records may be stored: %w", ErrOutcomeUnknown, len(records), err)
+	}
+	return err
+}
 
 // dropStaleAcks forgets the answers to an append that was given up.
 func (s *Stream) dropStaleAcks() error {
@@ -130,50 +192,36 @@ func (s *Stream) dropStaleAcks() error {
 	}
 }
 
-// appendPipelined publishes each record by itself, expecting the one before it, and then waits for all answers.
-func (s *Stream) appendPipelined(ctx context.Context, expected uint64, records []Record) error {
-	for i, record := range records {
-		record.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(expected+uint64(i), 10))
-		message := &nats.Msg{Subject: record.Subject, Reply: s.ackInbox, Header: record.Header, Data: record.Data}
-		if err := s.log.appends.PublishMsg(message); err != nil {
-			return fmt.Errorf("%w: publish: %w", ErrOutcomeUnknown, err)
-		}
-	}
-	// The stream answers in order: the n-th answer belongs to the n-th record.
-	for i := range records {
-		if err := s.awaitAck(ctx, expected+uint64(i)+1); err != nil {
-			if i > 0 && errors.Is(err, ErrFenced) {
-				return fmt.Errorf("%w: stored %d of %d: %w", ErrOutcomeUnknown, i, len(records), err)
-			}
-			return err
-		}
-	}
-	return nil
-}
+const expectedLast = "Nats-Expected-Last-Sequence"
 
-// appendBatch publishes the records as one atomic batch: all of them are stored, or none.
+// appendBatch publishes the records as one atomic batch: all of them are stored, or none. One record by itself needs no batch.
 func (s *Stream) appendBatch(ctx context.Context, expected uint64, records []Record) error {
+	if !s.log.appends.IsConnected() {
+		return ErrUnreachable
+	}
+	if err := s.dropStaleAcks(); err != nil {
+		return err
+	}
 	batch := nuid.Next()
 	for i, record := range records {
-		record.Header.Set("Nats-Batch-Id", batch)
-		record.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
-		message := &nats.Msg{Subject: record.Subject, Header: record.Header, Data: record.Data}
+		message := &nats.Msg{Subject: record.Subject, Header: record.Header.Header(), Data: record.Data}
+		if len(records) > 1 {
+			message.Header.Set("Nats-Batch-Id", batch)
+			message.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
+		}
 		if i == 0 {
-			record.Header.Set("Nats-Expected-Last-Sequence", strconv.FormatUint(expected, 10))
+			message.Header.Set(expectedLast, strconv.FormatUint(expected, 10))
 		}
 		if i == len(records)-1 {
-			record.Header.Set("Nats-Batch-Commit", "1")
 			message.Reply = s.ackInbox
+			if len(records) > 1 {
+				message.Header.Set("Nats-Batch-Commit", "1")
+			}
 		}
 		if err := s.log.appends.PublishMsg(message); err != nil {
 			return fmt.Errorf("%w: publish: %w", ErrOutcomeUnknown, err)
 		}
 	}
-	return s.awaitAck(ctx, expected+uint64(len(records)))
-}
-
-// awaitAck takes the next answer and requires it to name the sequence.
-func (s *Stream) awaitAck(ctx context.Context, sequence uint64) error {
 	message, err := s.acks.NextMsgWithContext(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: no answer: %w", ErrOutcomeUnknown, err)
@@ -181,18 +229,5 @@ func (s *Stream) awaitAck(ctx context.Context, sequence uint64) error {
 	if message.Header.Get("Status") == "503" {
 		return fmt.Errorf("%w: no stream takes %s", ErrUnreachable, s.name)
 	}
-	var ack publishAck
-	if err := json.Unmarshal(message.Data, &ack); err != nil {
-		return fmt.Errorf("%w: answer cannot be read: %w", ErrOutcomeUnknown, err)
-	}
-	switch {
-	case ack.Error == nil && ack.Stream == s.name && ack.Sequence == sequence:
-		return nil
-	case ack.Error == nil:
-		return fmt.Errorf("%w: stored as %s:%d, expected %s:%d", ErrOutcomeUnknown, ack.Stream, ack.Sequence, s.name, sequence)
-	case ack.Error.ErrCode == codeWrongLastSequence || ack.Error.ErrCode == codeWrongLastSequenceInFlight:
-		return fmt.Errorf("%w: %s", ErrFenced, ack.Error.Description)
-	default:
-		return fmt.Errorf("%w: %s (%d)", ErrOutcomeUnknown, ack.Error.Description, ack.Error.ErrCode)
-	}
+	return parseAck(message.Data).stored(s.name, expected+uint64(len(records)))
 }

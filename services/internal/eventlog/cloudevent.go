@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,8 +13,9 @@ type Header = nats.Header
 // CloudEvent has the attributes of an event as CloudEvents 1.0 names them.
 // https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/nats-protocol-binding.md (binary mode)
 type CloudEvent struct {
-	// ID is <stream>:<sequence>.
-	ID string
+	// Stream and Sequence make the id: <stream>:<sequence>.
+	Stream   string
+	Sequence uint64
 	// Source is the service.
 	Source string
 	// Type is the fact.
@@ -23,15 +25,14 @@ type CloudEvent struct {
 }
 
 // FormatTime writes a time as the attribute time has it.
-func FormatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+func FormatTime(t time.Time) string { return string(appendTime(nil, t)) }
 
-// Header returns the attributes as message headers. Names are in lower case, because nats.go compares them by case.
-func (c CloudEvent) Header() Header {
-	return Header{
-		"ce-specversion": {"1.0"},
-		"ce-id":          {c.ID},
-		"ce-source":      {c.Source},
-		"ce-type":        {c.Type},
-		"ce-time":        {FormatTime(c.Time)},
-	}
+// AppendTo adds the attributes to the lines of a message. Names are in lower case, because nats.go compares them by case.
+func (c CloudEvent) AppendTo(lines HeaderLines) HeaderLines {
+	lines = append(append(lines, "ce-specversion: 1.0\r\nce-id: "...), c.Stream...)
+	lines = strconv.AppendUint(append(lines, ':'), c.Sequence, 10)
+	lines = append(append(lines, "\r\nce-source: "...), c.Source...)
+	lines = append(append(lines, "\r\nce-type: "...), c.Type...)
+	lines = appendTime(append(lines, "\r\nce-time: "...), c.Time)
+	return append(lines, "\r\n"...)
 }

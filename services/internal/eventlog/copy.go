@@ -38,7 +38,7 @@ func (l *Log) CopyStream(ctx context.Context, name string, through uint64, into 
 		return nil
 	}
 	err = from.Read(ctx, Range{Through: through}, func(m Message) error {
-		round = append(round, Record{Subject: m.Subject, Header: cloudEventHeader(m.Header), Data: m.Data})
+		round = append(round, Record{Subject: m.Subject, Header: Lines(cloudEventHeader(m.Header)), Data: m.Data})
 		if len(round) < RoundBound {
 			return nil
 		}

@@ -18,12 +18,17 @@ const ackWait = time.Hour
 
 // Consumer is a named durable consumer of a stream: how far somebody is who follows it. JetStream keeps its position.
 type Consumer struct {
-	stream *Stream
-	name   string
-	handle jetstream.Consumer
+	stream   *Stream
+	name     string
+	handle   jetstream.Consumer
+	inFlight uint64
 
 	mu        sync.Mutex
 	delivered []delivery // not acknowledged yet, in order
+
+	// Of one whose stream this process writes.
+	acked chan struct{} // has an element when acknowledged has grown
+	noted noted
 }
 
 // delivery is a message that was handed out.
@@ -45,7 +50,7 @@ func (s *Stream) OpenConsumer(ctx context.Context, name string, inFlight int) (*
 	if err != nil {
 		return nil, fmt.Errorf("%w: consumer %s of %s: %w", ErrUnreachable, name, s.name, err)
 	}
-	return &Consumer{stream: s, name: name, handle: handle}, nil
+	return &Consumer{stream: s, name: name, handle: handle, inFlight: uint64(inFlight), acked: make(chan struct{}, 1)}, nil
 }
 
 // Position returns the sequence up to which everything was acknowledged. When it was followed from an earlier point since, it is a position from before that or the
@@ -62,10 +67,18 @@ func (c *Consumer) Position(ctx context.Context) (uint64, error) {
 
 // Follow calls each with every durable message after a sequence, in order and without a gap, and goes on as more are appended. It returns when ctx ends or each fails;
 // any other error is ErrUnreachable or a loss, and following can be tried again. Where this process is the stream's writer, it never shows what is not behind the barrier.
+func (c *Consumer) Follow(ctx context.Context, after uint64, each func(Message) error) error {
+	if c.stream.written {
+		return c.followHere(ctx, after, each)
+	}
+	return c.followThere(ctx, after, each)
+}
+
+// followThere follows a stream that another process writes.
 //
 // It asks for messages itself and not with the client's iterator, which gives up its subscription some time after it was stopped: until then the server hands what a
 // reset consumer has to the old one, where nobody takes it, and the new one waits for the redelivery.
-func (c *Consumer) Follow(ctx context.Context, after uint64, each func(Message) error) error {
+func (c *Consumer) followThere(ctx context.Context, after uint64, each func(Message) error) error {
 	reads := c.stream.log.reads
 	inbox := reads.NewInbox()
 	incoming, err := reads.SubscribeSync(inbox)
@@ -99,9 +112,6 @@ func (c *Consumer) Follow(ctx context.Context, after uint64, each func(Message) 
 		}
 		if m.Sequence != next {
 			return fmt.Errorf("%w: follow %s: %d came where %d was due", ErrUnreachable, c.stream.name, m.Sequence, next)
-		}
-		if err := c.stream.awaitDurable(ctx, next); err != nil {
-			return err
 		}
 		if err := each(m); err != nil {
 			return err
@@ -171,6 +181,10 @@ var ackBody = []byte("+ACK")
 
 // Ack acknowledges everything up to a sequence that was handed out. An ack that is lost is made good by a later one.
 func (c *Consumer) Ack(sequence uint64) error {
+	if c.stream.written {
+		c.ackHere(sequence)
+		return nil
+	}
 	c.mu.Lock()
 	done := 0
 	for done < len(c.delivered) && c.delivered[done].sequence <= sequence {
@@ -189,24 +203,6 @@ func (c *Consumer) Ack(sequence uint64) error {
 		return fmt.Errorf("%w: acknowledge %s: %w", ErrUnreachable, c.stream.name, err)
 	}
 	return nil
-}
-
-// awaitDurable returns when a sequence is durable. Where another process writes the stream, whatever can be read is.
-func (s *Stream) awaitDurable(ctx context.Context, sequence uint64) error {
-	if !s.written {
-		return nil
-	}
-	for {
-		durable, moved := s.Durable()
-		if durable >= sequence {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // Start says where FollowFiltered begins. The first field that is not zero counts; with none of them, with what comes next.

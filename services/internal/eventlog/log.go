@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -37,10 +38,11 @@ type Log struct {
 	barrier        *Barrier
 	ackFirst       bool
 	recorded       map[string]uint64
-	exclusive      bool
+	dial           func() (net.Conn, error) // nil where others can write the streams too, or the server is not in this process
 
 	mu      sync.Mutex
-	written []*Stream // the streams that this log appends to
+	written []*Stream        // the streams that this log appends to
+	wires   map[string]*wire // to the streams that only this log appends to
 }
 
 // Options say how a Log may append.
@@ -51,8 +53,17 @@ type Options struct {
 	AckFirst bool
 	// Recorded is what is known to be durable, by stream, where there is no barrier to know it: a log that has less is not opened.
 	Recorded map[string]uint64
-	// Exclusive promises that nobody else can publish into the streams, so that rounds may be pipelined.
+	// Exclusive promises that the server is in this process, and that nobody else can publish into the streams, so that rounds may be pipelined.
 	Exclusive bool
+}
+
+// OpenExclusive makes a Log whose streams nobody else can publish into, on a server in this process: dial opens a connection that has logged in, to append to one stream.
+func OpenExclusive(dial func() (net.Conn, error), reads *nats.Conn, options Options) (*Log, error) {
+	l, err := Open(nil, reads, options)
+	if err == nil {
+		l.dial = dial
+	}
+	return l, err
 }
 
 // Open makes a Log from two connections to the same server: one to append, one to read.
@@ -62,7 +73,7 @@ func Open(appends, reads *nats.Conn, options Options) (*Log, error) {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	return &Log{appends: appends, reads: reads, js: js,
-		barrier: options.Barrier, ackFirst: options.AckFirst, recorded: options.Recorded, exclusive: options.Exclusive}, nil
+		barrier: options.Barrier, ackFirst: options.AckFirst, recorded: options.Recorded, wires: map[string]*wire{}}, nil
 }
 
 // Sync makes everything that was appended durable and records it, where there is a barrier.
@@ -80,6 +91,32 @@ func (l *Log) Sync() error {
 		}
 	}
 	return nil
+}
+
+// connect opens the wire to a stream, unless there is one. What was sent over one that was lost may still be on its way for a moment: only who is about to drain the
+// stream, or to begin with it, may connect.
+func (l *Log) connect(stream string) (*wire, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w := l.wires[stream]; w != nil && !w.gone() {
+		return w, nil
+	}
+	conn, err := l.dial()
+	if err != nil {
+		return nil, err
+	}
+	w, err := openWire(conn, stream)
+	if err == nil {
+		l.wires[stream] = w
+	}
+	return w, err
+}
+
+// wire returns the wire to a stream, which may be lost; nil where there is none.
+func (l *Log) wire(stream string) *wire {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.wires[stream]
 }
 
 // StreamNames returns the names of all streams, in order.

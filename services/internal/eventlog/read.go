@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
 )
 
 // Bounds of one direct get: while it runs the stream takes no append.
@@ -21,10 +22,24 @@ type Message struct {
 	Subject string
 	// Sequence in its stream.
 	Sequence uint64
-	// Header has the CloudEvents attributes.
+	// Header has the CloudEvents attributes. Where the writer handed the message over, it is nil unless a trace is recorded in it.
 	Header Header
 	// Data is the encoded fact.
 	Data []byte
+	// Event is the fact as its writer, in this process, had it before it was encoded; nil in what was read from the log. It must not be changed.
+	Event any
+}
+
+// Fact returns the fact in a message, decoded where the writer did not hand it over. It must not be changed.
+func Fact[T any, E interface {
+	*T
+	proto.Message
+}](m Message) (E, error) {
+	if event, handed := m.Event.(E); handed {
+		return event, nil
+	}
+	event := E(new(T))
+	return event, proto.Unmarshal(m.Data, event)
 }
 
 // Range says what to read.

@@ -23,7 +23,7 @@ type Stream struct {
 	// passing says that its messages are dropped with age: it is not recorded what of it is durable.
 	passing bool
 
-	// ackInbox is where the answers to our appends arrive; one append is under way at a time.
+	// ackInbox is where the answers to our appends arrive, where they do not take a wire; one append is under way at a time.
 	ackInbox string
 	acks     *nats.Subscription
 	meter    *meter // of our appends; nil where this process does not write
@@ -31,6 +31,7 @@ type Stream struct {
 	mu      sync.Mutex
 	durable uint64
 	moved   chan struct{} // closed when durable grows
+	recent  recent
 }
 
 // StreamSpec names a stream of facts.
@@ -127,7 +128,14 @@ func (l *Log) writtenStream(name string, handle jetstream.Stream) (*Stream, erro
 	if err != nil {
 		return nil, err
 	}
-	s.written, s.ackInbox, s.meter = true, l.appends.NewInbox(), newMeter(name)
+	s.written, s.meter = true, newMeter(name)
+	if l.dial != nil {
+		if _, err := l.connect(name); err != nil {
+			return nil, fmt.Errorf("%w: connect: %w", ErrUnreachable, err)
+		}
+		return s, nil
+	}
+	s.ackInbox = l.appends.NewInbox()
 	if s.acks, err = l.appends.SubscribeSync(s.ackInbox); err != nil {
 		return nil, fmt.Errorf("%w: subscribe: %w", ErrUnreachable, err)
 	}

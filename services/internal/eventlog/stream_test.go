@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/cardlog/cardlog/services/internal/embeddednats"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
@@ -48,7 +50,7 @@ func openStream(t *testing.T, log *eventlog.Log) *eventlog.Stream {
 func facts(from, count, accounts int) []eventlog.Record {
 	records := make([]eventlog.Record, count)
 	for i := range records {
-		records[i] = eventlog.Record{Subject: fmt.Sprintf("ledger.00.a%d", (from+i)%accounts), Header: eventlog.Header{}, Data: fmt.Appendf(nil, "fact %d", from+i)}
+		records[i] = eventlog.Record{Subject: fmt.Sprintf("ledger.00.a%d", (from+i)%accounts), Data: fmt.Appendf(nil, "fact %d", from+i)}
 	}
 	return records
 }
@@ -118,6 +120,91 @@ func TestAWriterThatIsBehindStoresNothing(t *testing.T) {
 	}
 }
 
+// Where we are alone, a round is a chain of messages of which only the first and the last are answered.
+func TestAChainThatDoesNotFitIsNeverTakenForStored(t *testing.T) {
+	t.Parallel()
+	log := openLog(t, true)
+	stream := openStream(t, log)
+	if err := stream.Append(t.Context(), 0, facts(0, 3, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Append(t.Context(), 2, facts(100, 1, 1)); !errors.Is(err, eventlog.ErrFenced) || errors.Is(err, eventlog.ErrOutcomeUnknown) {
+		t.Errorf("one record where another is: %v", err)
+	}
+	// The third of these expects what is really the last: it is stored, and so are those behind it.
+	if err := stream.Append(t.Context(), 1, facts(100, 5, 1)); !errors.Is(err, eventlog.ErrOutcomeUnknown) {
+		t.Errorf("a round that begins too early: %v", err)
+	}
+	if err := stream.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	last, err := stream.Last(t.Context())
+	if err != nil || last != 6 {
+		t.Fatalf("the stream ends at %d, %v", last, err)
+	}
+	// A record in the middle that the stream cannot take.
+	round := facts(100, 5, 1)
+	round[2].Data = make([]byte, 1<<20+1)
+	if err := stream.Append(t.Context(), 6, round); !errors.Is(err, eventlog.ErrOutcomeUnknown) {
+		t.Errorf("a record that is too large: %v", err)
+	}
+	if err := stream.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if last, err = stream.Last(t.Context()); err != nil || last != 8 {
+		t.Fatalf("the stream ends at %d, %v", last, err)
+	}
+	if err := stream.Append(t.Context(), 8, facts(8, eventlog.RoundBound, 9)); err != nil {
+		t.Errorf("after the log was read: %v", err)
+	}
+}
+
+// Two streams do not get each other's answers, and a lone record is stored like a round.
+func TestStreamsAreAppendedToSideBySide(t *testing.T) {
+	t.Parallel()
+	log := openLog(t, true)
+	var writers errgroup.Group
+	for shard := range 4 {
+		stream, err := log.OpenStream(t.Context(), eventlog.StreamSpec{Name: fmt.Sprintf("LEDGER_%02d", shard), Subjects: fmt.Sprintf("ledger.%02d.*", shard)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writers.Go(func() error {
+			for sequence, size := 0, 1; sequence < 500; sequence, size = sequence+size, size%7+1 {
+				records := facts(sequence, size, 5)
+				for i := range records {
+					records[i].Subject = fmt.Sprintf("ledger.%02d.alice", shard)
+				}
+				if err := stream.Append(t.Context(), uint64(sequence), records); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := writers.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAfterALostConnectionTheLogIsDrainedFirst(t *testing.T) {
+	t.Parallel()
+	stream := openStream(t, openLog(t, true))
+	if err := stream.Append(t.Context(), 0, facts(0, 3, 1)); err != nil {
+		t.Fatal(err)
+	}
+	stream.CutWire()
+	if err := stream.Append(t.Context(), 3, facts(3, 3, 1)); !errors.Is(err, eventlog.ErrUnreachable) {
+		t.Errorf("before the log was drained: %v", err)
+	}
+	if err := stream.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Append(t.Context(), 3, facts(3, 3, 1)); err != nil {
+		t.Errorf("after the log was drained: %v", err)
+	}
+}
+
 func TestAStreamKeepsWhatItWasCreatedWith(t *testing.T) {
 	t.Parallel()
 	log := openLog(t, true)
@@ -174,6 +261,66 @@ func TestAConsumerSeesWhatIsDurableInOrderAndKeepsItsPosition(t *testing.T) {
 		if err := follow(0, 60); !errors.Is(err, enough) {
 			t.Fatalf("from the beginning once more: %v", err)
 		}
+	}
+}
+
+// Who follows in the process that writes gets what the writer hands over, and reads from the log what was before that, or is not kept any more.
+func TestWhoFollowsTheOwnWriterMissesNothing(t *testing.T) {
+	t.Parallel()
+	log := openLog(t, true)
+	stream := openStream(t, log)
+	const rounds, size = 12, 900 // more than is kept
+	decide := func(round int) {
+		records := facts(round*size, size, 5)
+		for i := range records {
+			records[i].Event = round*size + i
+		}
+		if err := stream.Append(t.Context(), uint64(round*size), records); err != nil {
+			t.Error(err)
+		}
+	}
+	decide(0)
+	consumer, err := stream.OpenConsumer(t.Context(), "reader", 100000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow, begun, goOn := 1500, make(chan struct{}), make(chan struct{})
+	enough := errors.New("enough")
+	handed, read := 0, 0
+	followed := make(chan error, 1)
+	go func() {
+		next := uint64(1)
+		followed <- consumer.Follow(t.Context(), 0, func(m eventlog.Message) error {
+			if durable, _ := stream.Durable(); m.Sequence != next || m.Sequence > durable || string(m.Data) != fmt.Sprint("fact ", next-1) {
+				return fmt.Errorf("saw %d, %q, expected %d, durable up to %d", m.Sequence, m.Data, next, durable)
+			}
+			if m.Event == nil {
+				read++
+			} else if handed++; m.Event != int(next-1) {
+				return fmt.Errorf("with %d came %v", m.Sequence, m.Event)
+			}
+			if next == uint64(slow) {
+				close(begun)
+				<-goOn
+			}
+			if next++; next > rounds*size {
+				return enough
+			}
+			return nil
+		})
+	}()
+	decide(1)
+	<-begun
+	for round := 2; round < rounds-1; round++ {
+		decide(round)
+	}
+	close(goOn)
+	decide(rounds - 1)
+	if err := <-followed; !errors.Is(err, enough) {
+		t.Fatal(err)
+	}
+	if read < size || handed < size {
+		t.Errorf("%d were read from the log, %d handed over", read, handed)
 	}
 }
 

@@ -10,11 +10,14 @@ import (
 	"github.com/cardlog/cardlog/services/internal/telemetry"
 )
 
-// AddTrace puts the trace that ctx belongs to into an event's headers, as traceparent, where it is recorded.
-func AddTrace(ctx context.Context, header Header) {
-	if trace.SpanContextFromContext(ctx).IsSampled() {
-		telemetry.Propagation.Inject(ctx, traceHeader(header))
+// AddTrace returns an event's headers with the trace that ctx belongs to, as traceparent, where it is recorded.
+func AddTrace(ctx context.Context, lines HeaderLines) HeaderLines {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return lines
 	}
+	header := Header{}
+	telemetry.Propagation.Inject(ctx, traceHeader(header))
+	return append(lines, Lines(header)...)
 }
 
 // WithTrace returns a context that belongs to the trace in an event's headers, and whether one is recorded there.

@@ -92,7 +92,7 @@ type Follower[V any] struct {
 	consumer *eventlog.Consumer
 	folded   uint64        // the view has all events up to this one
 	applied  uint64        // all events up to this one are settled
-	moved    chan struct{} // closed when one of them grows, or the state changes
+	moved    chan struct{} // closed when one of them grows, or the state changes; nil while nobody waits
 	state    State
 	problem  error
 }
@@ -102,7 +102,7 @@ func New[V any](options Options[V]) *Follower[V] {
 	if options.NewView == nil {
 		options.NewView = func() (none V) { return none }
 	}
-	f := &Follower[V]{options: options, ready: make(chan struct{}), moved: make(chan struct{})}
+	f := &Follower[V]{options: options, ready: make(chan struct{})}
 	view := options.NewView()
 	f.view.Store(&view)
 	return f
@@ -357,16 +357,26 @@ func (f *Follower[V]) change(how func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	how()
-	close(f.moved)
-	f.moved = make(chan struct{})
+	if f.moved != nil {
+		close(f.moved)
+		f.moved = nil
+	}
+}
+
+// nextMove returns a channel that is closed at the next change.
+func (f *Follower[V]) nextMove() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.moved == nil {
+		f.moved = make(chan struct{})
+	}
+	return f.moved
 }
 
 // Await returns nil when there, which is asked again after each progress, says so; else the error of ctx.
 func (f *Follower[V]) Await(ctx context.Context, there func() bool) error {
 	for {
-		f.mu.Lock()
-		moved := f.moved
-		f.mu.Unlock()
+		moved := f.nextMove()
 		if there() {
 			return nil
 		}

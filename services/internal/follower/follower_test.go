@@ -59,7 +59,7 @@ func (p *post) send(count int) {
 	p.t.Helper()
 	for range count {
 		p.last++
-		record := eventlog.Record{Subject: "letters.alice", Header: eventlog.Header{}, Data: []byte(strconv.FormatUint(p.last, 10))}
+		record := eventlog.Record{Subject: "letters.alice", Data: []byte(strconv.FormatUint(p.last, 10))}
 		if err := p.sent.Append(p.t.Context(), p.last-1, []eventlog.Record{record}); err != nil {
 			p.t.Fatal(err)
 		}
@@ -365,7 +365,7 @@ func TestAtALetterThatCannotBeReadItStopsLoudly(t *testing.T) {
 			r := p.follow(options)
 			r.reach(3)
 			await(t, "it serves", func() bool { return r.serving.Load() == 1 })
-			if err := p.sent.Append(t.Context(), 3, []eventlog.Record{{Subject: "letters.alice", Header: eventlog.Header{}, Data: []byte("a blot")}}); err != nil {
+			if err := p.sent.Append(t.Context(), 3, []eventlog.Record{{Subject: "letters.alice", Data: []byte("a blot")}}); err != nil {
 				t.Fatal(err)
 			}
 			select {
