@@ -10,8 +10,10 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/failure"
 	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
@@ -28,16 +30,24 @@ func (s *Service) Authorize(ctx context.Context, r *transactionsv1.AuthorizeRequ
 	if err != nil {
 		return nil, err
 	}
-	decision, err := s.decide(ctx, &ledger.Authorize{
+	decision, err := s.decide(ctx, authorizeCommand(r, ref))
+	if err != nil {
+		return nil, err
+	}
+	return authorizeResponse(r, decision), nil
+}
+
+func authorizeCommand(r *transactionsv1.AuthorizeRequest, ref cardRef) ledger.Command {
+	return &ledger.Authorize{
 		AccountID: ref.account, TransactionID: r.GetTransactionId(), CardID: ref.card,
 		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(),
 		Merchant: r.GetMerchant(), Network: r.GetNetwork(),
 		PartialApprovalAllowed: r.GetPartialApprovalAllowed(), EntryMode: r.GetEntryMode(), PreAuthorization: r.GetPreAuthorization(), Refund: r.GetRefund(),
-	})
-	if err != nil {
-		return nil, err
 	}
-	return &transactionsv1.AuthorizeResponse{TransactionId: r.GetTransactionId(), Result: &transactionsv1.AuthorizeResponse_Decision{Decision: decision}}, nil
+}
+
+func authorizeResponse(r *transactionsv1.AuthorizeRequest, decision *transactionsv1.Decision) *transactionsv1.AuthorizeResponse {
+	return &transactionsv1.AuthorizeResponse{TransactionId: r.GetTransactionId(), Result: &transactionsv1.AuthorizeResponse_Decision{Decision: decision}}
 }
 
 // unknownCard declines a purchase with a card that nobody has. There is no account to store it with.
@@ -46,7 +56,7 @@ func (s *Service) unknownCard(ctx context.Context, r *transactionsv1.AuthorizeRe
 	const reason = typev1.DeclineReason_DECLINE_REASON_UNKNOWN_CARD
 	decision := &transactionsv1.Decision{TransactionId: r.GetTransactionId(), Outcome: typev1.Outcome_OUTCOME_DECLINED, DeclineReason: reason, ResponseCode: ledger.ResponseCode(reason)}
 	s.meter.count(decision)
-	return &transactionsv1.AuthorizeResponse{TransactionId: r.GetTransactionId(), Result: &transactionsv1.AuthorizeResponse_Decision{Decision: decision}}
+	return authorizeResponse(r, decision)
 }
 
 // IncrementAuthorization asks to raise a hold.
@@ -106,14 +116,22 @@ func (s *Service) Present(ctx context.Context, r *transactionsv1.PresentRequest)
 	if err != nil {
 		return nil, err
 	}
-	decision, err := s.decide(ctx, &ledger.Present{
-		AccountID: ref.account, PresentmentID: r.GetPresentmentId(), TransactionID: r.GetTransactionId(), NewTransactionID: newTransactionID(), CardID: ref.card,
-		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), MoreToCome: r.GetMoreToCome(), PresentedAt: r.GetPresentedAt(), Merchant: r.GetMerchant(),
-	})
+	decision, err := s.decide(ctx, presentCommand(r, ref))
 	if err != nil {
 		return nil, err
 	}
-	return &transactionsv1.PresentResponse{PresentmentId: r.GetPresentmentId(), Result: &transactionsv1.PresentResponse_Decision{Decision: decision}}, nil
+	return presentResponse(r, decision), nil
+}
+
+func presentCommand(r *transactionsv1.PresentRequest, ref cardRef) ledger.Command {
+	return &ledger.Present{
+		AccountID: ref.account, PresentmentID: r.GetPresentmentId(), TransactionID: r.GetTransactionId(), NewTransactionID: newTransactionID(), CardID: ref.card,
+		Amount: r.GetAmount().GetMinorUnits(), Currency: r.GetAmount().GetCurrencyCode(), MoreToCome: r.GetMoreToCome(), PresentedAt: r.GetPresentedAt(), Merchant: r.GetMerchant(),
+	}
+}
+
+func presentResponse(r *transactionsv1.PresentRequest, decision *transactionsv1.Decision) *transactionsv1.PresentResponse {
+	return &transactionsv1.PresentResponse{PresentmentId: r.GetPresentmentId(), Result: &transactionsv1.PresentResponse_Decision{Decision: decision}}
 }
 
 // ReversePresentment takes a presentment back.
@@ -193,10 +211,15 @@ func (s *Service) decide(ctx context.Context, c ledger.Command) (*transactionsv1
 	if err != nil {
 		return nil, err
 	}
+	return s.decided(stored, began), nil
+}
+
+// decided makes the answer of what was decided and stored.
+func (s *Service) decided(stored engine.Result[*eventsv1.LedgerEvent], began time.Time) *transactionsv1.Decision {
 	decision := decisionOf(stored.Event, stored.Sequence)
 	decision.Duplicate = stored.Duplicate
 	s.meter.decided(decision, time.Since(began))
-	return decision, nil
+	return decision
 }
 
 // GetBalance returns the balances now, after an event, or at a time.

@@ -91,15 +91,20 @@ func must[T any](answer T, err error) func(*testing.T) T {
 	}
 }
 
+// reasonOf is an error's reason in google.rpc.ErrorInfo.
+func reasonOf(err error) (reason string) {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			reason = info.GetReason()
+		}
+	}
+	return reason
+}
+
 // wantError fails the test unless an error has a code and, in google.rpc.ErrorInfo, a reason.
 func wantError(t *testing.T, err error, code codes.Code, reason string) {
 	t.Helper()
-	got := ""
-	for _, detail := range status.Convert(err).Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok {
-			got = info.GetReason()
-		}
-	}
+	got := reasonOf(err)
 	if status.Code(err) != code || got != reason {
 		t.Errorf("got %v with reason %q, want %v with reason %q", err, got, code, reason)
 	}

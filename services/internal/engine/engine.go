@@ -118,6 +118,14 @@ func (e *Engine[S, C, E, V]) Enqueue(ctx context.Context, command C) Ticket[E] {
 	return Ticket[E]{e.enqueue(e.newRequest(ctx, command), queueBound)}
 }
 
+// EnqueueIfRoom is Enqueue for who can wait: it leaves half of the room to those who cannot. ok is false, and the command is not under way, when the other half is taken.
+func (e *Engine[S, C, E, V]) EnqueueIfRoom(ctx context.Context, command C) (ticket Ticket[E], ok bool) {
+	if e.underway.Load() >= queueBound/2 {
+		return ticket, false
+	}
+	return e.Enqueue(ctx, command), true
+}
+
 // EnqueueReserved is Enqueue for a follower, which finds room where callers are refused: else they could keep out what they wait for. One follower may have
 // ReservedBound commands under way.
 func (e *Engine[S, C, E, V]) EnqueueReserved(ctx context.Context, command C) Ticket[E] {

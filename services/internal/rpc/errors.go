@@ -10,6 +10,7 @@ import (
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
@@ -62,6 +63,12 @@ func codeOf(f *failure.Error) codes.Code {
 		return codes.Internal
 	}
 	return codes.Internal
+}
+
+// Status is what the caller meets who has an error for one request of a stream, which goes on.
+func Status(ctx context.Context, logger *slog.Logger, err error) *status.Status {
+	method, _ := grpc.Method(ctx)
+	return status.Convert((&edge{logger: logger}).status(ctx, method, err))
 }
 
 // status turns an error into what the caller meets. What is not a failure of ours is "internal" to the caller, and everything to the log.
@@ -141,5 +148,5 @@ func badRequest(err error) error {
 	return withDetails(status.New(codes.InvalidArgument, message), details, &errdetails.ErrorInfo{Reason: "INVALID_FIELD", Domain: domain})
 }
 
-// Validate checks a message that a handler made, by the same rules as a request.
+// Validate checks, by the same rules as a request, a message that a handler made, or one of a stream of requests, which the handler answers for.
 func Validate(message protoadapt.MessageV2) error { return badRequest(protovalidate.Validate(message)) }

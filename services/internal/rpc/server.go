@@ -128,7 +128,7 @@ func (e *edge) stream(server any, stream grpc.ServerStream, info *grpc.StreamSer
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(e.stopping, func() { cancel(errStopping) })()
-	err := handler(server, &edgeStream{ServerStream: stream, ctx: ctx, edge: e})
+	err := handler(server, &edgeStream{ServerStream: stream, ctx: ctx, edge: e, many: info.IsClientStream})
 	if err != nil && errors.Is(context.Cause(ctx), errStopping) {
 		err = errStopping
 	}
@@ -138,19 +138,20 @@ func (e *edge) stream(server any, stream grpc.ServerStream, info *grpc.StreamSer
 	return nil
 }
 
-// edgeStream validates each request of a stream. Its context ends when the server stops, so that a handler which waits for events does not hold that up.
+// edgeStream validates the request of a stream of answers; where the requests are a stream themselves, the handler does, which can answer a broken one in place. Its context ends when the server stops, so that a handler which waits for events does not hold that up.
 type edgeStream struct {
 	grpc.ServerStream
 	ctx  context.Context // gRPC hands a stream its context so
 	edge *edge
+	many bool // the requests are a stream
 }
 
 // Context ends with the call, or when the server stops.
 func (s *edgeStream) Context() context.Context { return s.ctx }
 
-// RecvMsg receives and validates a request.
+// RecvMsg receives a request, and validates it where it is the only one.
 func (s *edgeStream) RecvMsg(request any) error {
-	if err := s.ServerStream.RecvMsg(request); err != nil {
+	if err := s.ServerStream.RecvMsg(request); err != nil || s.many {
 		return err
 	}
 	return s.edge.validate(request)

@@ -1168,6 +1168,8 @@ type AuthorizeResponse struct {
 	Result isAuthorizeResponse_Result `protobuf_oneof:"result"`
 	// The id that the request was sent with.
 	TransactionId string `protobuf:"bytes,3,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
+	// The request's place in its stream, from 0. Used by streams only.
+	Index         uint64 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1232,6 +1234,13 @@ func (x *AuthorizeResponse) GetTransactionId() string {
 		return x.TransactionId
 	}
 	return ""
+}
+
+func (x *AuthorizeResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
 }
 
 type isAuthorizeResponse_Result interface {
@@ -1998,6 +2007,8 @@ type PresentResponse struct {
 	Result isPresentResponse_Result `protobuf_oneof:"result"`
 	// The id that the presentment was sent with.
 	PresentmentId string `protobuf:"bytes,3,opt,name=presentment_id,json=presentmentId,proto3" json:"presentment_id,omitempty"`
+	// The request's place in its stream, from 0. Used by streams only.
+	Index         uint64 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2062,6 +2073,13 @@ func (x *PresentResponse) GetPresentmentId() string {
 		return x.PresentmentId
 	}
 	return ""
+}
+
+func (x *PresentResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
 }
 
 type isPresentResponse_Result interface {
@@ -3956,11 +3974,12 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x11pre_authorization\x18\n" +
 	" \x01(\bR\x10preAuthorization\x12\x16\n" +
 	"\x06refund\x18\v \x01(\bR\x06refundB\x10\n" +
-	"\aaccount\x12\x05\xbaH\x02\b\x01\"\xb1\x01\n" +
+	"\aaccount\x12\x05\xbaH\x02\b\x01\"\xc7\x01\n" +
 	"\x11AuthorizeResponse\x12?\n" +
 	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionH\x00R\bdecision\x12*\n" +
 	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusH\x00R\x05error\x12%\n" +
-	"\x0etransaction_id\x18\x03 \x01(\tR\rtransactionIdB\b\n" +
+	"\x0etransaction_id\x18\x03 \x01(\tR\rtransactionId\x12\x14\n" +
+	"\x05index\x18\x04 \x01(\x04R\x05indexB\b\n" +
 	"\x06result\"\x9a\x04\n" +
 	"\x1dIncrementAuthorizationRequest\x12=\n" +
 	"\n" +
@@ -4022,11 +4041,12 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"moreToCome\x12=\n" +
 	"\fpresented_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vpresentedAt\x125\n" +
 	"\bmerchant\x18\t \x01(\v2\x19.cardlog.type.v1.MerchantR\bmerchantB\x10\n" +
-	"\aaccount\x12\x05\xbaH\x02\b\x01\"\xaf\x01\n" +
+	"\aaccount\x12\x05\xbaH\x02\b\x01\"\xc5\x01\n" +
 	"\x0fPresentResponse\x12?\n" +
 	"\bdecision\x18\x01 \x01(\v2!.cardlog.transactions.v1.DecisionH\x00R\bdecision\x12*\n" +
 	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusH\x00R\x05error\x12%\n" +
-	"\x0epresentment_id\x18\x03 \x01(\tR\rpresentmentIdB\b\n" +
+	"\x0epresentment_id\x18\x03 \x01(\tR\rpresentmentId\x12\x14\n" +
+	"\x05index\x18\x04 \x01(\x04R\x05indexB\b\n" +
 	"\x06result\"\xe3\x02\n" +
 	"\x19ReversePresentmentRequest\x12=\n" +
 	"\n" +
@@ -4198,13 +4218,15 @@ const file_cardlog_transactions_v1_transactions_proto_rawDesc = "" +
 	"\x1fENTRY_TYPE_PRESENTMENT_REVERSED\x10\x0e\x12\x1e\n" +
 	"\x1aENTRY_TYPE_REFUND_REVERSED\x10\x0f\x12\x1d\n" +
 	"\x19ENTRY_TYPE_DISPUTE_CREDIT\x10\x10\x12&\n" +
-	"\"ENTRY_TYPE_DISPUTE_CREDIT_REVERSED\x10\x112\xd7\r\n" +
+	"\"ENTRY_TYPE_DISPUTE_CREDIT_REVERSED\x10\x112\xad\x0f\n" +
 	"\x13TransactionsService\x12b\n" +
-	"\tAuthorize\x12).cardlog.transactions.v1.AuthorizeRequest\x1a*.cardlog.transactions.v1.AuthorizeResponse\x12\x89\x01\n" +
+	"\tAuthorize\x12).cardlog.transactions.v1.AuthorizeRequest\x1a*.cardlog.transactions.v1.AuthorizeResponse\x12l\n" +
+	"\x0fAuthorizeStream\x12).cardlog.transactions.v1.AuthorizeRequest\x1a*.cardlog.transactions.v1.AuthorizeResponse(\x010\x01\x12\x89\x01\n" +
 	"\x16IncrementAuthorization\x126.cardlog.transactions.v1.IncrementAuthorizationRequest\x1a7.cardlog.transactions.v1.IncrementAuthorizationResponse\x12\x80\x01\n" +
 	"\x13AdviseAuthorization\x123.cardlog.transactions.v1.AdviseAuthorizationRequest\x1a4.cardlog.transactions.v1.AdviseAuthorizationResponse\x12\x83\x01\n" +
 	"\x14ReverseAuthorization\x124.cardlog.transactions.v1.ReverseAuthorizationRequest\x1a5.cardlog.transactions.v1.ReverseAuthorizationResponse\x12\\\n" +
-	"\aPresent\x12'.cardlog.transactions.v1.PresentRequest\x1a(.cardlog.transactions.v1.PresentResponse\x12}\n" +
+	"\aPresent\x12'.cardlog.transactions.v1.PresentRequest\x1a(.cardlog.transactions.v1.PresentResponse\x12f\n" +
+	"\rPresentStream\x12'.cardlog.transactions.v1.PresentRequest\x1a(.cardlog.transactions.v1.PresentResponse(\x010\x01\x12}\n" +
 	"\x12ReversePresentment\x122.cardlog.transactions.v1.ReversePresentmentRequest\x1a3.cardlog.transactions.v1.ReversePresentmentResponse\x12Y\n" +
 	"\x06Refund\x12&.cardlog.transactions.v1.RefundRequest\x1a'.cardlog.transactions.v1.RefundResponse\x12n\n" +
 	"\rReverseRefund\x12-.cardlog.transactions.v1.ReverseRefundRequest\x1a..cardlog.transactions.v1.ReverseRefundResponse\x12n\n" +
@@ -4362,37 +4384,41 @@ var file_cardlog_transactions_v1_transactions_proto_depIdxs = []int32{
 	50, // 73: cardlog.transactions.v1.WatchAccountResponse.event:type_name -> cardlog.events.v1.LedgerEvent
 	3,  // 74: cardlog.transactions.v1.WatchAccountResponse.balances:type_name -> cardlog.transactions.v1.Balances
 	8,  // 75: cardlog.transactions.v1.TransactionsService.Authorize:input_type -> cardlog.transactions.v1.AuthorizeRequest
-	10, // 76: cardlog.transactions.v1.TransactionsService.IncrementAuthorization:input_type -> cardlog.transactions.v1.IncrementAuthorizationRequest
-	12, // 77: cardlog.transactions.v1.TransactionsService.AdviseAuthorization:input_type -> cardlog.transactions.v1.AdviseAuthorizationRequest
-	14, // 78: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:input_type -> cardlog.transactions.v1.ReverseAuthorizationRequest
-	16, // 79: cardlog.transactions.v1.TransactionsService.Present:input_type -> cardlog.transactions.v1.PresentRequest
-	18, // 80: cardlog.transactions.v1.TransactionsService.ReversePresentment:input_type -> cardlog.transactions.v1.ReversePresentmentRequest
-	20, // 81: cardlog.transactions.v1.TransactionsService.Refund:input_type -> cardlog.transactions.v1.RefundRequest
-	22, // 82: cardlog.transactions.v1.TransactionsService.ReverseRefund:input_type -> cardlog.transactions.v1.ReverseRefundRequest
-	24, // 83: cardlog.transactions.v1.TransactionsService.CreditDispute:input_type -> cardlog.transactions.v1.CreditDisputeRequest
-	26, // 84: cardlog.transactions.v1.TransactionsService.ReverseDisputeCredit:input_type -> cardlog.transactions.v1.ReverseDisputeCreditRequest
-	28, // 85: cardlog.transactions.v1.TransactionsService.GetBalance:input_type -> cardlog.transactions.v1.GetBalanceRequest
-	30, // 86: cardlog.transactions.v1.TransactionsService.ListTransactions:input_type -> cardlog.transactions.v1.ListTransactionsRequest
-	32, // 87: cardlog.transactions.v1.TransactionsService.GetTransaction:input_type -> cardlog.transactions.v1.GetTransactionRequest
-	34, // 88: cardlog.transactions.v1.TransactionsService.ListEvents:input_type -> cardlog.transactions.v1.ListEventsRequest
-	36, // 89: cardlog.transactions.v1.TransactionsService.WatchAccount:input_type -> cardlog.transactions.v1.WatchAccountRequest
-	9,  // 90: cardlog.transactions.v1.TransactionsService.Authorize:output_type -> cardlog.transactions.v1.AuthorizeResponse
-	11, // 91: cardlog.transactions.v1.TransactionsService.IncrementAuthorization:output_type -> cardlog.transactions.v1.IncrementAuthorizationResponse
-	13, // 92: cardlog.transactions.v1.TransactionsService.AdviseAuthorization:output_type -> cardlog.transactions.v1.AdviseAuthorizationResponse
-	15, // 93: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:output_type -> cardlog.transactions.v1.ReverseAuthorizationResponse
-	17, // 94: cardlog.transactions.v1.TransactionsService.Present:output_type -> cardlog.transactions.v1.PresentResponse
-	19, // 95: cardlog.transactions.v1.TransactionsService.ReversePresentment:output_type -> cardlog.transactions.v1.ReversePresentmentResponse
-	21, // 96: cardlog.transactions.v1.TransactionsService.Refund:output_type -> cardlog.transactions.v1.RefundResponse
-	23, // 97: cardlog.transactions.v1.TransactionsService.ReverseRefund:output_type -> cardlog.transactions.v1.ReverseRefundResponse
-	25, // 98: cardlog.transactions.v1.TransactionsService.CreditDispute:output_type -> cardlog.transactions.v1.CreditDisputeResponse
-	27, // 99: cardlog.transactions.v1.TransactionsService.ReverseDisputeCredit:output_type -> cardlog.transactions.v1.ReverseDisputeCreditResponse
-	29, // 100: cardlog.transactions.v1.TransactionsService.GetBalance:output_type -> cardlog.transactions.v1.GetBalanceResponse
-	31, // 101: cardlog.transactions.v1.TransactionsService.ListTransactions:output_type -> cardlog.transactions.v1.ListTransactionsResponse
-	33, // 102: cardlog.transactions.v1.TransactionsService.GetTransaction:output_type -> cardlog.transactions.v1.GetTransactionResponse
-	35, // 103: cardlog.transactions.v1.TransactionsService.ListEvents:output_type -> cardlog.transactions.v1.ListEventsResponse
-	37, // 104: cardlog.transactions.v1.TransactionsService.WatchAccount:output_type -> cardlog.transactions.v1.WatchAccountResponse
-	90, // [90:105] is the sub-list for method output_type
-	75, // [75:90] is the sub-list for method input_type
+	8,  // 76: cardlog.transactions.v1.TransactionsService.AuthorizeStream:input_type -> cardlog.transactions.v1.AuthorizeRequest
+	10, // 77: cardlog.transactions.v1.TransactionsService.IncrementAuthorization:input_type -> cardlog.transactions.v1.IncrementAuthorizationRequest
+	12, // 78: cardlog.transactions.v1.TransactionsService.AdviseAuthorization:input_type -> cardlog.transactions.v1.AdviseAuthorizationRequest
+	14, // 79: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:input_type -> cardlog.transactions.v1.ReverseAuthorizationRequest
+	16, // 80: cardlog.transactions.v1.TransactionsService.Present:input_type -> cardlog.transactions.v1.PresentRequest
+	16, // 81: cardlog.transactions.v1.TransactionsService.PresentStream:input_type -> cardlog.transactions.v1.PresentRequest
+	18, // 82: cardlog.transactions.v1.TransactionsService.ReversePresentment:input_type -> cardlog.transactions.v1.ReversePresentmentRequest
+	20, // 83: cardlog.transactions.v1.TransactionsService.Refund:input_type -> cardlog.transactions.v1.RefundRequest
+	22, // 84: cardlog.transactions.v1.TransactionsService.ReverseRefund:input_type -> cardlog.transactions.v1.ReverseRefundRequest
+	24, // 85: cardlog.transactions.v1.TransactionsService.CreditDispute:input_type -> cardlog.transactions.v1.CreditDisputeRequest
+	26, // 86: cardlog.transactions.v1.TransactionsService.ReverseDisputeCredit:input_type -> cardlog.transactions.v1.ReverseDisputeCreditRequest
+	28, // 87: cardlog.transactions.v1.TransactionsService.GetBalance:input_type -> cardlog.transactions.v1.GetBalanceRequest
+	30, // 88: cardlog.transactions.v1.TransactionsService.ListTransactions:input_type -> cardlog.transactions.v1.ListTransactionsRequest
+	32, // 89: cardlog.transactions.v1.TransactionsService.GetTransaction:input_type -> cardlog.transactions.v1.GetTransactionRequest
+	34, // 90: cardlog.transactions.v1.TransactionsService.ListEvents:input_type -> cardlog.transactions.v1.ListEventsRequest
+	36, // 91: cardlog.transactions.v1.TransactionsService.WatchAccount:input_type -> cardlog.transactions.v1.WatchAccountRequest
+	9,  // 92: cardlog.transactions.v1.TransactionsService.Authorize:output_type -> cardlog.transactions.v1.AuthorizeResponse
+	9,  // 93: cardlog.transactions.v1.TransactionsService.AuthorizeStream:output_type -> cardlog.transactions.v1.AuthorizeResponse
+	11, // 94: cardlog.transactions.v1.TransactionsService.IncrementAuthorization:output_type -> cardlog.transactions.v1.IncrementAuthorizationResponse
+	13, // 95: cardlog.transactions.v1.TransactionsService.AdviseAuthorization:output_type -> cardlog.transactions.v1.AdviseAuthorizationResponse
+	15, // 96: cardlog.transactions.v1.TransactionsService.ReverseAuthorization:output_type -> cardlog.transactions.v1.ReverseAuthorizationResponse
+	17, // 97: cardlog.transactions.v1.TransactionsService.Present:output_type -> cardlog.transactions.v1.PresentResponse
+	17, // 98: cardlog.transactions.v1.TransactionsService.PresentStream:output_type -> cardlog.transactions.v1.PresentResponse
+	19, // 99: cardlog.transactions.v1.TransactionsService.ReversePresentment:output_type -> cardlog.transactions.v1.ReversePresentmentResponse
+	21, // 100: cardlog.transactions.v1.TransactionsService.Refund:output_type -> cardlog.transactions.v1.RefundResponse
+	23, // 101: cardlog.transactions.v1.TransactionsService.ReverseRefund:output_type -> cardlog.transactions.v1.ReverseRefundResponse
+	25, // 102: cardlog.transactions.v1.TransactionsService.CreditDispute:output_type -> cardlog.transactions.v1.CreditDisputeResponse
+	27, // 103: cardlog.transactions.v1.TransactionsService.ReverseDisputeCredit:output_type -> cardlog.transactions.v1.ReverseDisputeCreditResponse
+	29, // 104: cardlog.transactions.v1.TransactionsService.GetBalance:output_type -> cardlog.transactions.v1.GetBalanceResponse
+	31, // 105: cardlog.transactions.v1.TransactionsService.ListTransactions:output_type -> cardlog.transactions.v1.ListTransactionsResponse
+	33, // 106: cardlog.transactions.v1.TransactionsService.GetTransaction:output_type -> cardlog.transactions.v1.GetTransactionResponse
+	35, // 107: cardlog.transactions.v1.TransactionsService.ListEvents:output_type -> cardlog.transactions.v1.ListEventsResponse
+	37, // 108: cardlog.transactions.v1.TransactionsService.WatchAccount:output_type -> cardlog.transactions.v1.WatchAccountResponse
+	92, // [92:109] is the sub-list for method output_type
+	75, // [75:92] is the sub-list for method input_type
 	75, // [75:75] is the sub-list for extension type_name
 	75, // [75:75] is the sub-list for extension extendee
 	0,  // [0:75] is the sub-list for field type_name

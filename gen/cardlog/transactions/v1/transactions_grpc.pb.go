@@ -22,10 +22,12 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	TransactionsService_Authorize_FullMethodName              = "/cardlog.transactions.v1.TransactionsService/Authorize"
+	TransactionsService_AuthorizeStream_FullMethodName        = "/cardlog.transactions.v1.TransactionsService/AuthorizeStream"
 	TransactionsService_IncrementAuthorization_FullMethodName = "/cardlog.transactions.v1.TransactionsService/IncrementAuthorization"
 	TransactionsService_AdviseAuthorization_FullMethodName    = "/cardlog.transactions.v1.TransactionsService/AdviseAuthorization"
 	TransactionsService_ReverseAuthorization_FullMethodName   = "/cardlog.transactions.v1.TransactionsService/ReverseAuthorization"
 	TransactionsService_Present_FullMethodName                = "/cardlog.transactions.v1.TransactionsService/Present"
+	TransactionsService_PresentStream_FullMethodName          = "/cardlog.transactions.v1.TransactionsService/PresentStream"
 	TransactionsService_ReversePresentment_FullMethodName     = "/cardlog.transactions.v1.TransactionsService/ReversePresentment"
 	TransactionsService_Refund_FullMethodName                 = "/cardlog.transactions.v1.TransactionsService/Refund"
 	TransactionsService_ReverseRefund_FullMethodName          = "/cardlog.transactions.v1.TransactionsService/ReverseRefund"
@@ -53,6 +55,11 @@ const (
 type TransactionsServiceClient interface {
 	// Authorize decides a purchase and holds its amount. Amount zero verifies the card and holds nothing.
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
+	// AuthorizeStream decides purchases as they come, without waiting for the answers to those before. Each is answered as Authorize would, as soon as it is decided:
+	// match answers by index or transaction_id. Purchases of one account are decided in the order in which they were sent. One that cannot be decided is answered with
+	// its error in place, and the stream goes on. So many are under way at a time; while there are, no more are read, and a client that sends on waits.
+	// Close the sending side to end it: the answers that are due still come. A client that was cut off sends what was not answered again.
+	AuthorizeStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AuthorizeRequest, AuthorizeResponse], error)
 	// IncrementAuthorization asks to raise a hold. One that has expired is opened again.
 	IncrementAuthorization(ctx context.Context, in *IncrementAuthorizationRequest, opts ...grpc.CallOption) (*IncrementAuthorizationResponse, error)
 	// AdviseAuthorization records what the network decided in our place, or what a purchase came to. It cannot be declined.
@@ -61,6 +68,9 @@ type TransactionsServiceClient interface {
 	ReverseAuthorization(ctx context.Context, in *ReverseAuthorizationRequest, opts ...grpc.CallOption) (*ReverseAuthorizationResponse, error)
 	// Present posts a merchant's claim. It always posts: above the hold, after expiry, after a decline, with no authorization at all.
 	Present(ctx context.Context, in *PresentRequest, opts ...grpc.CallOption) (*PresentResponse, error)
+	// PresentStream posts the claims of a clearing file. It is like AuthorizeStream, but answers come in the order of the requests. To send a file again is safe:
+	// what was posted is answered as a duplicate.
+	PresentStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PresentRequest, PresentResponse], error)
 	// ReversePresentment takes a presentment back.
 	ReversePresentment(ctx context.Context, in *ReversePresentmentRequest, opts ...grpc.CallOption) (*ReversePresentmentResponse, error)
 	// Refund posts money that a merchant gives back, with or without a purchase.
@@ -102,6 +112,19 @@ func (c *transactionsServiceClient) Authorize(ctx context.Context, in *Authorize
 	return out, nil
 }
 
+func (c *transactionsServiceClient) AuthorizeStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AuthorizeRequest, AuthorizeResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TransactionsService_ServiceDesc.Streams[0], TransactionsService_AuthorizeStream_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[AuthorizeRequest, AuthorizeResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TransactionsService_AuthorizeStreamClient = grpc.BidiStreamingClient[AuthorizeRequest, AuthorizeResponse]
+
 func (c *transactionsServiceClient) IncrementAuthorization(ctx context.Context, in *IncrementAuthorizationRequest, opts ...grpc.CallOption) (*IncrementAuthorizationResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(IncrementAuthorizationResponse)
@@ -141,6 +164,19 @@ func (c *transactionsServiceClient) Present(ctx context.Context, in *PresentRequ
 	}
 	return out, nil
 }
+
+func (c *transactionsServiceClient) PresentStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PresentRequest, PresentResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TransactionsService_ServiceDesc.Streams[1], TransactionsService_PresentStream_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PresentRequest, PresentResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TransactionsService_PresentStreamClient = grpc.BidiStreamingClient[PresentRequest, PresentResponse]
 
 func (c *transactionsServiceClient) ReversePresentment(ctx context.Context, in *ReversePresentmentRequest, opts ...grpc.CallOption) (*ReversePresentmentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -224,7 +260,7 @@ func (c *transactionsServiceClient) GetTransaction(ctx context.Context, in *GetT
 
 func (c *transactionsServiceClient) ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListEventsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &TransactionsService_ServiceDesc.Streams[0], TransactionsService_ListEvents_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &TransactionsService_ServiceDesc.Streams[2], TransactionsService_ListEvents_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +279,7 @@ type TransactionsService_ListEventsClient = grpc.ServerStreamingClient[ListEvent
 
 func (c *transactionsServiceClient) WatchAccount(ctx context.Context, in *WatchAccountRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAccountResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &TransactionsService_ServiceDesc.Streams[1], TransactionsService_WatchAccount_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &TransactionsService_ServiceDesc.Streams[3], TransactionsService_WatchAccount_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -275,6 +311,11 @@ type TransactionsService_WatchAccountClient = grpc.ServerStreamingClient[WatchAc
 type TransactionsServiceServer interface {
 	// Authorize decides a purchase and holds its amount. Amount zero verifies the card and holds nothing.
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
+	// AuthorizeStream decides purchases as they come, without waiting for the answers to those before. Each is answered as Authorize would, as soon as it is decided:
+	// match answers by index or transaction_id. Purchases of one account are decided in the order in which they were sent. One that cannot be decided is answered with
+	// its error in place, and the stream goes on. So many are under way at a time; while there are, no more are read, and a client that sends on waits.
+	// Close the sending side to end it: the answers that are due still come. A client that was cut off sends what was not answered again.
+	AuthorizeStream(grpc.BidiStreamingServer[AuthorizeRequest, AuthorizeResponse]) error
 	// IncrementAuthorization asks to raise a hold. One that has expired is opened again.
 	IncrementAuthorization(context.Context, *IncrementAuthorizationRequest) (*IncrementAuthorizationResponse, error)
 	// AdviseAuthorization records what the network decided in our place, or what a purchase came to. It cannot be declined.
@@ -283,6 +324,9 @@ type TransactionsServiceServer interface {
 	ReverseAuthorization(context.Context, *ReverseAuthorizationRequest) (*ReverseAuthorizationResponse, error)
 	// Present posts a merchant's claim. It always posts: above the hold, after expiry, after a decline, with no authorization at all.
 	Present(context.Context, *PresentRequest) (*PresentResponse, error)
+	// PresentStream posts the claims of a clearing file. It is like AuthorizeStream, but answers come in the order of the requests. To send a file again is safe:
+	// what was posted is answered as a duplicate.
+	PresentStream(grpc.BidiStreamingServer[PresentRequest, PresentResponse]) error
 	// ReversePresentment takes a presentment back.
 	ReversePresentment(context.Context, *ReversePresentmentRequest) (*ReversePresentmentResponse, error)
 	// Refund posts money that a merchant gives back, with or without a purchase.
@@ -317,6 +361,9 @@ type UnimplementedTransactionsServiceServer struct{}
 func (UnimplementedTransactionsServiceServer) Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Authorize not implemented")
 }
+func (UnimplementedTransactionsServiceServer) AuthorizeStream(grpc.BidiStreamingServer[AuthorizeRequest, AuthorizeResponse]) error {
+	return status.Error(codes.Unimplemented, "method AuthorizeStream not implemented")
+}
 func (UnimplementedTransactionsServiceServer) IncrementAuthorization(context.Context, *IncrementAuthorizationRequest) (*IncrementAuthorizationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method IncrementAuthorization not implemented")
 }
@@ -328,6 +375,9 @@ func (UnimplementedTransactionsServiceServer) ReverseAuthorization(context.Conte
 }
 func (UnimplementedTransactionsServiceServer) Present(context.Context, *PresentRequest) (*PresentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Present not implemented")
+}
+func (UnimplementedTransactionsServiceServer) PresentStream(grpc.BidiStreamingServer[PresentRequest, PresentResponse]) error {
+	return status.Error(codes.Unimplemented, "method PresentStream not implemented")
 }
 func (UnimplementedTransactionsServiceServer) ReversePresentment(context.Context, *ReversePresentmentRequest) (*ReversePresentmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReversePresentment not implemented")
@@ -397,6 +447,13 @@ func _TransactionsService_Authorize_Handler(srv interface{}, ctx context.Context
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _TransactionsService_AuthorizeStream_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(TransactionsServiceServer).AuthorizeStream(&grpc.GenericServerStream[AuthorizeRequest, AuthorizeResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TransactionsService_AuthorizeStreamServer = grpc.BidiStreamingServer[AuthorizeRequest, AuthorizeResponse]
 
 func _TransactionsService_IncrementAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(IncrementAuthorizationRequest)
@@ -469,6 +526,13 @@ func _TransactionsService_Present_Handler(srv interface{}, ctx context.Context, 
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _TransactionsService_PresentStream_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(TransactionsServiceServer).PresentStream(&grpc.GenericServerStream[PresentRequest, PresentResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TransactionsService_PresentStreamServer = grpc.BidiStreamingServer[PresentRequest, PresentResponse]
 
 func _TransactionsService_ReversePresentment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReversePresentmentRequest)
@@ -697,6 +761,18 @@ var TransactionsService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "AuthorizeStream",
+			Handler:       _TransactionsService_AuthorizeStream_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "PresentStream",
+			Handler:       _TransactionsService_PresentStream_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
 		{
 			StreamName:    "ListEvents",
 			Handler:       _TransactionsService_ListEvents_Handler,
