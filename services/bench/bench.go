@@ -36,13 +36,14 @@ const (
 	phaseHot       = "hot"       // authorizations on one account
 	phasePairs     = "pairs"     // an authorization and its presentment
 	phaseBalance   = "balance"   // GetBalance
+	phaseStream    = "stream"    // authorizations in streams
 	phaseOpen      = "open"      // authorizations at a fixed rate
 	phaseFeed      = "feed"      // the price of the feed and of the log at info
 )
 
 // Phases are the names that Options.Only takes.
 func Phases() []string {
-	return []string{phaseFsync, phaseAuthorize, phaseAppend, phaseHot, phasePairs, phaseBalance, phaseOpen, phaseFeed}
+	return []string{phaseFsync, phaseAuthorize, phaseAppend, phaseHot, phasePairs, phaseBalance, phaseStream, phaseOpen, phaseFeed}
 }
 
 // Options say what is measured.
@@ -218,6 +219,8 @@ func (r *run) phase(ctx context.Context, phase string) error {
 		return r.measureKind(ctx, phase, "authorize + present", authorizeAndPresent, 64)
 	case phaseBalance:
 		return r.measureKind(ctx, phase, "get balance", getBalance, 64)
+	case phaseStream:
+		return r.measureStreams(ctx)
 	case phaseOpen:
 		return r.measureOpen(ctx)
 	case phaseFeed:
@@ -312,6 +315,21 @@ func (r *run) measureKind(ctx context.Context, phase, what string, operate opera
 	}
 	for _, callers := range r.callersOr(fitting) {
 		if err := r.measure(ctx, &measurement{phase: phase, what: what, callers: callers, target: quiet, operate: operate}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureStreams measures authorizations in streams.
+func (r *run) measureStreams(ctx context.Context) error {
+	quiet, err := r.quietTarget(ctx)
+	if err != nil {
+		return err
+	}
+	for _, streams := range r.callersOr(64) {
+		what := fmt.Sprintf("AuthorizeStream, %d under way in each", streamWindow)
+		if err := r.measure(ctx, &measurement{phase: phaseStream, what: what, callers: streams, target: quiet, work: authorizeInStream}); err != nil {
 			return err
 		}
 	}

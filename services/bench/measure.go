@@ -183,8 +183,7 @@ func (w *window) count(worker int, started, ended time.Time, err error) {
 		return
 	}
 	if err != nil {
-		w.errors.Add(1)
-		w.firstError.CompareAndSwap(nil, fmt.Sprint(err))
+		w.fail(err)
 		return
 	}
 	p := &w.parts[worker%shards]
@@ -194,6 +193,12 @@ func (w *window) count(worker int, started, ended time.Time, err error) {
 		p.latency = newHistogram()
 	}
 	record(p.latency, ended.Sub(started))
+}
+
+// fail takes note of an error.
+func (w *window) fail(err error) {
+	w.errors.Add(1)
+	w.firstError.CompareAndSwap(nil, fmt.Sprint(err))
 }
 
 func (w *window) counted() (total int64) {

@@ -136,6 +136,16 @@ func (r *Report) find(phase string, callers int) *Result {
 	return nil
 }
 
+// best returns the result of a phase with the highest rate, or nil.
+func (r *Report) best(phase string) (best *Result) {
+	for _, result := range r.Results {
+		if result.Phase == phase && (best == nil || result.Rate > best.Rate) {
+			best = result
+		}
+	}
+	return best
+}
+
 // compare holds results against the ceilings, and against one another.
 func (r *Report) compare() {
 	r.Ratios = nil
@@ -161,6 +171,8 @@ func (r *Report) compare() {
 		switch result.Phase {
 		case phaseHot:
 			ratio(fmt.Sprintf("one hot account / uniform, %d callers", result.Callers), result, uniform)
+		case phaseStream:
+			ratio(fmt.Sprintf("AuthorizeStream, %d streams / the best unary rate", result.Callers), result, r.best(phaseAuthorize))
 		case phasePairs:
 			ratio(fmt.Sprintf("authorize + present / authorize, %d callers", result.Callers), result, uniform)
 		case phaseFeed:
@@ -169,9 +181,9 @@ func (r *Report) compare() {
 	}
 }
 
-// overGRPC says whether a result is of closed-loop calls to cardlog, which the ceilings bound.
+// overGRPC says whether a result is of closed-loop unary calls to cardlog, which the ceilings bound.
 func (r *Result) overGRPC() bool {
-	return r.Phase != phaseEcho && r.Phase != phaseAppend && r.Phase != phaseFsync && r.OfferedRate == 0
+	return r.Phase != phaseEcho && r.Phase != phaseAppend && r.Phase != phaseFsync && r.Phase != phaseStream && r.OfferedRate == 0
 }
 
 // cpuEach is the processor time of one operation, server and callers together, in seconds; 0: unknown.

@@ -42,8 +42,9 @@ The load comes from this process; the servers are processes of their own, in a t
 without the feed and with its log at warn (the phase feed measures what those cost), or the one named by --server.
 
 The phases, in order: fsync, authorize (uniform over all accounts, in turns with the echo ceiling), append, hot (one account), pairs (an authorization and its
-presentment), balance, open (a fixed rate, where latency counts from when a call was due), feed. Calls are in a closed loop but for open. With --callers every
-phase is measured with those; else authorizations with 1, 64, 256 and 1024, the hot account with 256, pairs and balances with 64, the feed with 1024.
+presentment), balance, stream (AuthorizeStream), open (a fixed rate, where latency counts from when a call was due), feed. Calls are in a closed loop but for
+open. With --callers every phase is measured with those; else authorizations with 1, 64, 256 and 1024, the hot account with 256, pairs, balances and streams
+with 64, the feed with 1024.
 
 In the table, server CPU is how many processors the server kept busy, and µs/op its time for one operation; an operation of pairs is two calls. "of echo" is the rate
 as a share of the echo ceiling's, "by CPU" the same of the processor time that an operation takes, callers included, which other load on the machine disturbs less.`,
