@@ -38,6 +38,7 @@ type config struct {
 	dir           directory
 	listen        string
 	nats          string // URL of an outside server
+	replicas      int    // servers of its cluster that keep each stream; 0: as they are
 	natsListen    string // for readers of the embedded server; off or empty: none
 	metricsListen string // for Prometheus; off or empty: none
 	diskReserve   uint64 // bytes that are kept free; 0: it is only watched

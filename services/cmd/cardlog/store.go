@@ -164,7 +164,7 @@ const natsWait = time.Second
 // connectStore opens the log on an outside server, and waits until there is one.
 func connectStore(ctx context.Context, c config) (*store, error) {
 	for {
-		log, closeLog, err := eventlog.Connect(c.nats, eventlog.Options{})
+		log, closeLog, err := eventlog.Connect(c.nats, eventlog.Options{Replicas: c.replicas})
 		if err == nil {
 			err = log.Reach(ctx)
 			if err == nil {

@@ -73,6 +73,7 @@ func (o *upOptions) register(flags *pflag.FlagSet, listen string) {
 	flags.StringVar(&o.metricsListen, "metrics-listen", "off", "address of the metrics for Prometheus (/metrics), or off")
 	flags.StringVar(&o.debugListen, "debug-listen", "off", "loopback address of profiles (/debug/pprof/) and runtime metrics (/debug/metrics), or off")
 	flags.IntVar(&o.shards, "shards", 0, "shards of the ledger, when it is created (default 1)")
+	flags.IntVar(&o.replicas, "replicas", 0, "with --nats: on how many servers of the cluster each stream is kept, such as 3 (default: streams as they are, new ones on 1)")
 	flags.StringVar(&o.rules, "rules", "", "YAML file of rules profiles (see cardlog rules); SIGHUP has it read again")
 	flags.StringVar(&o.keyFile, "key-file", "", "file of the master key (default cardlog.key in the directory, made on the first start)")
 	flags.StringVar(&o.bin, "bin", defaultBIN, "bank identification number that card numbers begin with")
@@ -86,6 +87,12 @@ func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 	began := time.Now()
 	if o.feedRetention < time.Minute {
 		return errors.New("--feed-retention is at least 1m")
+	}
+	if o.replicas < 0 || o.replicas > eventlog.MaxReplicas {
+		return fmt.Errorf("--replicas is 1 to %d, and better odd: a stream is written while more than half of its servers are there", eventlog.MaxReplicas)
+	}
+	if o.replicas != 0 && o.nats == "" {
+		return errors.New("--replicas is about the servers of a NATS cluster: name it with --nats")
 	}
 	logger, err := telemetry.NewLogger(os.Stderr, o.logLevel, o.logFormat)
 	if err != nil {

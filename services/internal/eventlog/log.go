@@ -39,6 +39,7 @@ type Log struct {
 	ackFirst       bool
 	recorded       map[string]uint64
 	dial           func() (net.Conn, error) // nil where others can write the streams too, or the server is not in this process
+	replicas       int
 
 	mu      sync.Mutex
 	written []*Stream        // the streams that this log appends to
@@ -55,6 +56,8 @@ type Options struct {
 	Recorded map[string]uint64
 	// Exclusive promises that the server is in this process, and that nobody else can publish into the streams, so that rounds may be pipelined.
 	Exclusive bool
+	// Replicas is on how many servers of a cluster each stream is kept, 1 to MaxReplicas; streams that exist are spread, too. 0: as they are, and new ones on one.
+	Replicas int
 }
 
 // OpenExclusive makes a Log whose streams nobody else can publish into, on a server in this process: dial opens a connection that has logged in, to append to one stream.
@@ -73,7 +76,7 @@ func Open(appends, reads *nats.Conn, options Options) (*Log, error) {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	return &Log{appends: appends, reads: reads, js: js,
-		barrier: options.Barrier, ackFirst: options.AckFirst, recorded: options.Recorded, wires: map[string]*wire{}}, nil
+		barrier: options.Barrier, ackFirst: options.AckFirst, recorded: options.Recorded, replicas: options.Replicas, wires: map[string]*wire{}}, nil
 }
 
 // Sync makes everything that was appended durable and records it, where there is a barrier.

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -56,6 +57,7 @@ type Range struct {
 type directGet struct {
 	Sequence  uint64   `json:"seq,omitempty"`
 	NextFor   string   `json:"next_by_subj,omitempty"`
+	LastFor   string   `json:"last_by_subj,omitempty"`
 	MultiLast []string `json:"multi_last,omitempty"`
 	UpTo      uint64   `json:"up_to_seq,omitempty"`
 	Batch     int      `json:"batch,omitempty"`
@@ -70,28 +72,51 @@ func (s *Stream) Read(ctx context.Context, r Range, each func(Message) error) er
 	}
 	next := r.After + 1
 	for next <= r.Through {
-		done, following, err := s.readBatch(ctx, r, next, each)
+		end, following, err := s.readBatch(ctx, r, next, each)
 		if err != nil {
 			return err
 		}
-		if done {
-			if r.Subject == "" && following <= r.Through {
-				return gone(s.name, following, r.Through, s.recorded())
-			}
+		next = following
+		if end == endOfRange {
 			return nil
 		}
-		next = following
+		if end == moreToRead {
+			continue
+		}
+		m, found, err := s.nextOnLeader(ctx, r.Subject, next, r.Through)
+		if err != nil {
+			return err
+		}
+		if r.Subject == "" && next <= r.Through && (!found || m.Sequence != next) {
+			return gone(s.name, next, r.Through, s.recorded())
+		}
+		if !found {
+			return nil
+		}
+		if err := each(m); err != nil {
+			return err
+		}
+		next = m.Sequence + 1
 	}
 	return nil
 }
 
-// readBatch reads one batch from a sequence. It reports whether that was the range's end, and the sequence to go on from.
-func (s *Stream) readBatch(ctx context.Context, r Range, from uint64, each func(Message) error) (done bool, next uint64, err error) {
+// readEnd says why a batch ended.
+type readEnd int
+
+const (
+	moreToRead  readEnd = iota // it was full
+	endOfRange                 // what comes next is beyond the range
+	endOfStream                // the server that answered has no more
+)
+
+// readBatch reads one batch from a sequence. It also returns the sequence to go on from.
+func (s *Stream) readBatch(ctx context.Context, r Range, from uint64, each func(Message) error) (end readEnd, next uint64, err error) {
 	get := directGet{Sequence: from, NextFor: r.Subject, Batch: readBatch, MaxBytes: readBatchBytes}
 	next = from
-	end, err := s.directGet(ctx, get, func(m Message) error {
+	batch, err := s.directGet(ctx, get, func(m Message) error {
 		if m.Sequence > r.Through {
-			done = true
+			end = endOfRange
 			return nil
 		}
 		if r.Subject == "" && m.Sequence != next {
@@ -100,15 +125,23 @@ func (s *Stream) readBatch(ctx context.Context, r Range, from uint64, each func(
 		next = m.Sequence + 1
 		return each(m)
 	})
-	if err != nil {
-		return false, next, err
+	if err == nil && end == moreToRead && batch.pending == 0 {
+		end = endOfStream
 	}
-	return done || end.pending == 0, next, nil
+	return end, next, err
 }
 
 // Get returns the message with a sequence, or ErrNotFound.
 func (s *Stream) Get(ctx context.Context, sequence uint64) (Message, error) {
-	return s.getOne(ctx, directGet{Sequence: sequence})
+	m, err := s.getOne(ctx, directGet{Sequence: sequence})
+	if !errors.Is(err, ErrNotFound) {
+		return m, err
+	}
+	m, found, err := s.nextOnLeader(ctx, "", sequence, sequence)
+	if err == nil && !found {
+		err = ErrNotFound
+	}
+	return m, err
 }
 
 // LastAtOrBefore returns a subject's last message at or before a sequence, or ErrNotFound.
@@ -118,6 +151,14 @@ func (s *Stream) LastAtOrBefore(ctx context.Context, subject string, sequence ui
 		last = m
 		return nil
 	})
+	for err == nil {
+		m, found, asking := s.nextOnLeader(ctx, subject, last.Sequence+1, sequence)
+		if !found {
+			err = asking
+			break
+		}
+		last = m
+	}
 	if err == nil && last.Sequence == 0 {
 		err = ErrNotFound
 	}

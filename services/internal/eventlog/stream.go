@@ -61,7 +61,7 @@ func (l *Log) OpenStream(ctx context.Context, spec StreamSpec) (*Stream, error) 
 		if recorded := l.durable(spec.Name); recorded > 0 {
 			return nil, &LostError{Stream: spec.Name, From: 1, To: recorded}
 		}
-		if handle, err = l.js.CreateStream(ctx, truth(spec)); err != nil {
+		if handle, err = l.js.CreateStream(ctx, l.truth(spec)); err != nil {
 			return nil, fmt.Errorf("create stream %s: %w", spec.Name, err)
 		}
 	case err != nil:
@@ -74,6 +74,9 @@ func (l *Log) OpenStream(ctx context.Context, spec StreamSpec) (*Stream, error) 
 		if stored := handle.CachedInfo().Config.Metadata[key]; stored != wanted {
 			return nil, &MetadataError{Stream: spec.Name, Key: key, Stored: stored, Wanted: wanted}
 		}
+	}
+	if handle, err = l.spread(ctx, handle); err != nil {
+		return nil, err
 	}
 	opened, err := l.writtenStream(spec.Name, handle)
 	if err != nil {
@@ -88,7 +91,10 @@ func (l *Log) OpenStream(ctx context.Context, spec StreamSpec) (*Stream, error) 
 // OpenPassing opens a stream whose messages are dropped when they are older than retention, and creates it where it does not exist.
 // It holds copies of facts, not facts: no promise is kept about what was in it.
 func (l *Log) OpenPassing(ctx context.Context, spec StreamSpec, retention time.Duration) (*Stream, error) {
-	config := truth(spec)
+	config := l.truth(spec)
+	if handle, err := l.js.Stream(ctx, spec.Name); err == nil {
+		config.Replicas = l.replicasOf(handle.CachedInfo().Config.Replicas)
+	}
 	config.MaxAge, config.Discard = retention, jetstream.DiscardOld
 	config.DenyDelete, config.DenyPurge = false, false // an operator may make room
 	handle, err := l.js.CreateOrUpdateStream(ctx, config)
@@ -143,13 +149,13 @@ func (l *Log) writtenStream(name string, handle jetstream.Stream) (*Stream, erro
 }
 
 // truth is the configuration of a stream that is the system of record. Every option is written out, with its reason.
-func truth(spec StreamSpec) jetstream.StreamConfig {
+func (l *Log) truth(spec StreamSpec) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               spec.Name,
 		Subjects:           []string{spec.Subjects},
 		Metadata:           spec.Metadata,
 		Storage:            jetstream.FileStorage,
-		Replicas:           1,
+		Replicas:           l.replicasOf(0),
 		Retention:          jetstream.LimitsPolicy, // and no limit below: nothing leaves
 		MaxMsgs:            -1,
 		MaxBytes:           -1,
