@@ -38,6 +38,7 @@ const (
 	phaseBalance   = "balance"   // GetBalance
 	phaseStream    = "stream"    // authorizations in streams
 	phaseOpen      = "open"      // authorizations at a fixed rate
+	phaseCold      = "cold"      // first decisions since the start: grow only
 	phaseFeed      = "feed"      // the price of the feed and of the log at info
 )
 
@@ -189,7 +190,7 @@ type run struct {
 type target struct {
 	*Process
 	connections []*grpc.ClientConn
-	tally       tally
+	tally       *tally
 	opened      bool // its accounts are open
 }
 
@@ -231,7 +232,7 @@ func (r *run) phase(ctx context.Context, phase string) error {
 
 // connect makes a target of a process.
 func (r *run) connect(p *Process) (*target, error) {
-	t := &target{Process: p}
+	t := &target{Process: p, tally: &tally{}}
 	r.closers = append(r.closers, p.Stop)
 	for range r.Connections {
 		connection, err := dial(p.Address)

@@ -52,7 +52,7 @@ type tally struct {
 
 func newCaller(r *run, m *measurement, number int) *caller {
 	c := &caller{
-		number: number, accounts: r.Accounts, tally: &m.target.tally,
+		number: number, accounts: r.Accounts, tally: m.target.tally,
 		service: transactionsv1.NewTransactionsServiceClient(m.target.connections[number%len(m.target.connections)]),
 		chance:  rand.New(rand.NewPCG(uint64(number), uint64(time.Now().UnixNano()))),
 		prefix:  fmt.Sprintf("%s-%d-%d-", r.name, r.prepared, number),

@@ -43,6 +43,17 @@ const (
 
 // measure has measurements take turns and adds their results to the report.
 func (r *run) measure(ctx context.Context, all ...*measurement) error {
+	if err := r.takeTurns(ctx, all...); err != nil {
+		return err
+	}
+	for _, m := range all {
+		r.add(m.result())
+	}
+	return nil
+}
+
+// takeTurns has measurements take turns.
+func (r *run) takeTurns(ctx context.Context, all ...*measurement) error {
 	for _, m := range all {
 		m.prepare(r)
 	}
@@ -52,9 +63,6 @@ func (r *run) measure(ctx context.Context, all ...*measurement) error {
 				return err
 			}
 		}
-	}
-	for _, m := range all {
-		r.add(m.result())
 	}
 	return nil
 }

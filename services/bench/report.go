@@ -205,7 +205,7 @@ func appendedResult(callers int, rounds Rounds, a *Appended) *Result {
 // WriteTable writes the report for a person to read. The error is the writer's.
 func (r *Report) WriteTable(w io.Writer) error {
 	text := &strings.Builder{}
-	fmt.Fprintf(text, "cardlog bench, %s: %d CPUs shared by server and clients, %s/%s, %s%s\n", r.Began.Format(time.RFC3339), r.Machine.CPUs, r.Machine.OS, r.Machine.Arch, r.Machine.Go, r.Machine.busy())
+	fmt.Fprintf(text, "cardlog bench, %s\n", r.Machine.describe(r.Began))
 	fmt.Fprintf(text, "server: %s\n", r.Server)
 	fmt.Fprintf(text, "%s accounts, %d connections, %.3g s a measurement in %d turns\n\n", grouped(float64(r.Accounts)), r.Connections, r.Seconds, r.Turns)
 	columns := tabwriter.NewWriter(text, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -219,12 +219,13 @@ func (r *Report) WriteTable(w io.Writer) error {
 	return err
 }
 
-// busy says how busy the machine was before.
-func (m Machine) busy() string {
-	if m.BusyBefore < 0 {
-		return ""
+// describe says what the machine is, and how busy it was before.
+func (m Machine) describe(began time.Time) string {
+	busy := ""
+	if m.BusyBefore >= 0 {
+		busy = fmt.Sprintf(", %.0f %% busy before", 100*m.BusyBefore)
 	}
-	return fmt.Sprintf(", %.0f %% busy before", 100*m.BusyBefore)
+	return fmt.Sprintf("%s: %d CPUs shared by server and clients, %s/%s, %s%s", began.Format(time.RFC3339), m.CPUs, m.OS, m.Arch, m.Go, busy)
 }
 
 func (r *Result) write(columns io.Writer) {
@@ -253,13 +254,17 @@ func (r *Report) writeSummary(text *strings.Builder) {
 			fmt.Fprintf(text, "\n%s, %d callers%s", result.What, result.Callers, result.failures())
 		}
 	}
-	if r.Check != nil {
-		fmt.Fprintf(text, "\nchecked: %s minor units were answered, the accounts hold %s (%s in calls that failed)", grouped(float64(r.Check.Acknowledged)), grouped(float64(r.Check.Found)), grouped(float64(r.Check.Unknown)))
-	}
+	r.Check.write(text)
 	for _, note := range r.Notes {
 		fmt.Fprintf(text, "\nnote: %s", note)
 	}
 	text.WriteByte('\n')
+}
+
+func (c *Check) write(text *strings.Builder) {
+	if c != nil {
+		fmt.Fprintf(text, "\nchecked: %s minor units were answered, the accounts hold %s (%s in calls that failed)", grouped(float64(c.Acknowledged)), grouped(float64(c.Found)), grouped(float64(c.Unknown)))
+	}
 }
 
 func share(of float64) string {

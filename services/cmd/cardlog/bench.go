@@ -66,7 +66,7 @@ as a share of the echo ceiling's, "by CPU" the same of the processor time that a
 	flags.IntVar(&options.serverPID, "server-pid", 0, "process of --server, to read its CPU time and memory")
 	flags.StringArrayVar(&options.up, "up", nil, "a further flag of the fresh cardlog, such as --up=--shards=4")
 	flags.BoolVar(&options.json, "json", false, "report as JSON")
-	command.AddCommand(newBenchEchoCommand(), newBenchAppendCommand())
+	command.AddCommand(newBenchEchoCommand(), newBenchAppendCommand(), newBenchGrowCommand())
 	return command
 }
 

@@ -36,11 +36,20 @@ func (s *benchStarter) Quiet(ctx context.Context) (*bench.Process, error) {
 func (s *benchStarter) Loud(ctx context.Context) (*bench.Process, error) { return s.cardlog(ctx) }
 
 func (s *benchStarter) cardlog(ctx context.Context, flags ...string) (*bench.Process, error) {
-	c, err := s.start(ctx, append(append([]string{"up", "--listen=127.0.0.1:0", "--nats-listen=off", "--console-listen=off"}, flags...), s.up...))
+	dir, err := s.folder()
+	if err != nil {
+		return nil, err
+	}
+	c, err := startChild(ctx, dir, upCommand(dir, append(flags, s.up...)))
 	if err != nil {
 		return nil, err
 	}
 	return c.process(), nil
+}
+
+// upCommand is the command line of a cardlog with its data in a folder.
+func upCommand(dir directory, flags []string) []string {
+	return append([]string{"up", "--listen=127.0.0.1:0", "--nats-listen=off", "--console-listen=off", "--dir=" + dir.file("data")}, flags...)
 }
 
 // folder makes a new one.
@@ -48,15 +57,6 @@ func (s *benchStarter) folder() (directory, error) {
 	s.started++
 	dir := directory(s.dir.file(strconv.Itoa(s.started)))
 	return dir, os.Mkdir(string(dir), 0o700)
-}
-
-// start starts a cardlog in a new folder.
-func (s *benchStarter) start(ctx context.Context, arguments []string) (*child, error) {
-	dir, err := s.folder()
-	if err != nil {
-		return nil, err
-	}
-	return startChild(ctx, dir, append(arguments, "--dir="+dir.file("data")))
 }
 
 // Echo starts the echo ceiling.

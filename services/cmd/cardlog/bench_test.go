@@ -79,6 +79,45 @@ func TestBenchMeasuresARunningCardlog(t *testing.T) {
 	}
 }
 
+func TestBenchGrowsALedgerAndFindsAllOfItAfterAKill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	printed, progress := inProcess(t, "bench", "grow", "--json", "--dir", dir, "--accounts", "1200", "--events", "9000", "--steps", "2", "--duration", "300ms")
+	var report bench.GrowReport
+	if err := json.Unmarshal(printed, &report); err != nil {
+		t.Fatalf("--json prints %s: %v", printed, err)
+	}
+	if len(report.Steps) != 2 || report.Empty == nil || report.Empty.Rate <= 0 {
+		t.Fatalf("the report is %s", printed)
+	}
+	for i, step := range report.Steps {
+		// Each account has an event for its limit and one for its card.
+		if least := uint64(2*1200 + 4500*(i+1)); step.Events < least || step.BuildRate <= 0 || step.Errors != 0 || step.Result.Rate <= 0 || step.Result.Errors != 0 {
+			t.Errorf("step %d is %+v", i, step)
+		}
+		if step.LedgerBytesPerEvent < 300 || step.LedgerBytesPerEvent > 1500 || step.DiskBytes < int64(step.LedgerBytesPerEvent)*9000/2 {
+			t.Errorf("step %d takes %.0f bytes for an event and %d of the disk", i, step.LedgerBytesPerEvent, step.DiskBytes)
+		}
+	}
+	if report.StartSeconds <= 0 || report.Cold == nil || report.Cold.Operations == 0 || report.Cold.Errors != 0 || report.OthersMeanwhile == nil || report.OthersMeanwhile.Operations == 0 {
+		t.Errorf("after the kill: %+v", report)
+	}
+	if c := report.Check; c == nil || c.Acknowledged == 0 || c.Found < c.Acknowledged || c.Found > c.Acknowledged+c.Unknown {
+		t.Errorf("the balances are %+v", c)
+	}
+	if !strings.Contains(progress, "killed and started again") {
+		t.Errorf("it told of %s", progress)
+	}
+	if left := must(os.ReadDir(dir))(t); len(left) > 0 {
+		t.Errorf("it left %s behind", left[0].Name())
+	}
+	for flag, want := range map[string]string{"--events=0": "events are 1 to", "--steps=0": "steps are 1 to", "--accounts=0": "accounts are 1 to"} {
+		if _, err := inShell(t, "bench", "grow", flag); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
+
 // TestTheEchoIsAsLargeAsADecision holds the message of the ceiling against a real one.
 func TestTheEchoIsAsLargeAsADecision(t *testing.T) {
 	t.Parallel()
