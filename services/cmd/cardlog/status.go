@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func newStatusCommand() *cobra.Command {
 			return showStatus(ctx, servers, asJSON, command.OutOrStdout())
 		},
 	}
-	command.Flags().StringSliceVar(&servers, "server", []string{defaultServer}, "addresses of running processes, with commas between")
+	command.Flags().StringSliceVar(&servers, "server", []string{defaultServer}, "addresses of running processes, with commas between; of a console, the URL of one of its pages")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object for each server")
 	return command
 }
@@ -70,10 +71,33 @@ func newRebuildCommand() *cobra.Command {
 	return command
 }
 
+// askPage asks a console for a page, and returns an error when it does not show it.
+func askPage(ctx context.Context, page string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", page, answer.Status)
+	}
+	return nil
+}
+
 // showStatus asks every server and prints what they say.
 func showStatus(ctx context.Context, servers []string, asJSON bool, out io.Writer) error {
 	whole := &adminv1.GetStatusResponse{}
 	for _, server := range servers {
+		if strings.HasPrefix(server, "http://") {
+			if err := askPage(ctx, server); err != nil {
+				return err
+			}
+			continue
+		}
 		connection, err := dial(server)
 		if err != nil {
 			return err
