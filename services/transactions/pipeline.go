@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -30,7 +31,7 @@ const (
 // AuthorizeStream decides purchases as they come. Answers come when they are decided.
 func (s *Service) AuthorizeStream(stream grpc.BidiStreamingServer[transactionsv1.AuthorizeRequest, transactionsv1.AuthorizeResponse]) error {
 	return runPipeline(&pipeline[*transactionsv1.AuthorizeRequest, *transactionsv1.AuthorizeResponse]{
-		service: s, stream: stream, overtakes: true,
+		service: s, stream: stream, one: "AuthorizeStream request", overtakes: true,
 		prepare: func(ctx context.Context, r *transactionsv1.AuthorizeRequest) (ledger.Command, *transactionsv1.AuthorizeResponse, error) {
 			if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
 				return nil, nil, err
@@ -52,7 +53,7 @@ func (s *Service) AuthorizeStream(stream grpc.BidiStreamingServer[transactionsv1
 // PresentStream posts the claims of a clearing file. Answers come in the order of the claims.
 func (s *Service) PresentStream(stream grpc.BidiStreamingServer[transactionsv1.PresentRequest, transactionsv1.PresentResponse]) error {
 	return runPipeline(&pipeline[*transactionsv1.PresentRequest, *transactionsv1.PresentResponse]{
-		service: s, stream: stream,
+		service: s, stream: stream, one: "PresentStream request",
 		prepare: func(ctx context.Context, r *transactionsv1.PresentRequest) (ledger.Command, *transactionsv1.PresentResponse, error) {
 			if err := checkTime("presented_at", r.GetPresentedAt()); err != nil {
 				return nil, nil, err
@@ -76,7 +77,8 @@ type pipeline[Q interface {
 }, A any] struct {
 	service   *Service
 	stream    bidirectional[Q, A]
-	overtakes bool // answers need not be in order
+	one       string // what traces call a request
+	overtakes bool   // answers need not be in order
 
 	// prepare makes a request's command, or its answer where it has one already.
 	prepare func(context.Context, Q) (ledger.Command, A, error)
@@ -105,6 +107,7 @@ type item[Q, A any] struct {
 	request  Q
 	index    uint64
 	began    time.Time
+	span     trace.Span // nil where it is not traced
 	ticket   engine.Ticket[*eventsv1.LedgerEvent]
 	answered bool // without the engine …
 	answer   A    // … with this
@@ -163,6 +166,7 @@ func (p *pipeline[Q, A]) receive(ctx context.Context) {
 
 // take has a request decided, or answers it where it cannot be. It waits for room.
 func (p *pipeline[Q, A]) take(ctx context.Context, i *item[Q, A]) {
+	ctx, i.span = p.service.traceOne(ctx, p.one)
 	err := rpc.Validate(i.request)
 	var command ledger.Command
 	if err == nil {
@@ -212,8 +216,7 @@ func (p *pipeline[Q, A]) send(ctx context.Context, i *item[Q, A]) error {
 // await returns a request's answer. The engine answers everything that it has taken.
 func (p *pipeline[Q, A]) await(ctx context.Context, i *item[Q, A]) A {
 	if i.answered {
-		p.number(i.answer, i.index)
-		return i.answer
+		return p.done(i, i.answer)
 	}
 	stored, err := i.ticket.Wait(context.WithoutCancel(ctx))
 	return p.respond(ctx, i, stored, err)
@@ -225,7 +228,15 @@ func (p *pipeline[Q, A]) respond(ctx context.Context, i *item[Q, A], stored engi
 	} else {
 		a = p.answer(i.request, p.service.decided(stored, i.began))
 	}
+	return p.done(i, a)
+}
+
+// done returns a request's answer as it is to be sent.
+func (p *pipeline[Q, A]) done(i *item[Q, A], a A) A {
 	p.number(a, i.index)
+	if i.span != nil {
+		i.span.End()
+	}
 	return a
 }
 

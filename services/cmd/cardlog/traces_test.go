@@ -15,6 +15,9 @@ import (
 	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+
+	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
+	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 )
 
 // collector is an OpenTelemetry collector that keeps every span.
@@ -150,6 +153,22 @@ func TestOneTraceShowsACallFromTheConsoleToTheFeed(t *testing.T) {
 			followed + " > payments follows LEDGER_00", followed + " > feed follows LEDGER_00"}))
 	wantPublished(t, e.NATS, payment, "events.payments.submitted.alice")
 	wantPublished(t, e.NATS, payment, "events.transactions.payment_posted.alice")
+
+	c.forget()
+
+	// Each purchase of a stream is a trace of its own.
+	stream := must(b.AuthorizeStream(t.Context()))(t)
+	if err := stream.Send(&transactionsv1.AuthorizeRequest{Account: &transactionsv1.AuthorizeRequest_CardId{CardId: "alice-card"}, TransactionId: "lunch", Amount: pounds(900), Merchant: shop()}); err != nil {
+		t.Fatal(err)
+	}
+	if approved := must(stream.Recv())(t).GetDecision(); approved.GetOutcome() != typev1.Outcome_OUTCOME_APPROVED {
+		t.Errorf("lunch is %v", approved)
+	}
+	const one = "AuthorizeStream request"
+	c.wantTrace(t, one, append(engineSteps(one, "LEDGER_00"), one, one+" > payments follows LEDGER_00", one+" > feed follows LEDGER_00"))
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
 
 	for _, span := range c.all() {
 		for _, secret := range []string{number, number[len(number)-10:], "Holder of alice"} {
