@@ -85,6 +85,7 @@ func (o *upOptions) register(flags *pflag.FlagSet, listen string) {
 
 func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 	began := time.Now()
+	keepHeadroom()
 	if o.feedRetention < time.Minute {
 		return errors.New("--feed-retention is at least 1m")
 	}
