@@ -30,7 +30,10 @@ func (s *Service) OpenAccount(ctx context.Context, r *accountsv1.OpenAccountRequ
 	if profile == "" {
 		profile = s.options.DefaultProfile
 	}
-	if _, exists := s.engine.View(accountID); !exists && !s.options.KnownProfile(profile) {
+	if _, exists, err := s.engine.View(ctx, accountID); err != nil || !exists && !s.options.KnownProfile(profile) {
+		if err != nil {
+			return nil, err
+		}
 		return nil, failure.InvalidField("rules_profile", "there is no such profile in the rules in force")
 	}
 	if err := checkCountry(r.GetHolder()); err != nil {
@@ -64,12 +67,21 @@ func (s *Service) GetAccount(ctx context.Context, r *accountsv1.GetAccountReques
 	if err := s.serving(); err != nil {
 		return nil, err
 	}
-	view, ok := s.engine.View(r.GetAccountId())
-	if !ok {
-		return nil, notFound(r.GetAccountId())
+	view, err := s.view(ctx, r.GetAccountId())
+	if err != nil {
+		return nil, err
 	}
 	found, err := s.account(ctx, r.GetAccountId(), view.Snapshot, view.Sequence)
 	return &accountsv1.GetAccountResponse{Account: found}, err
+}
+
+// view returns an account as readers see it, or an error when there is none.
+func (s *Service) view(ctx context.Context, accountID string) (account.View, error) {
+	view, known, err := s.engine.View(ctx, accountID)
+	if err == nil && !known {
+		err = notFound(accountID)
+	}
+	return view, err
 }
 
 func notFound(accountID string) error {
@@ -89,7 +101,7 @@ func (s *Service) ListAccounts(ctx context.Context, r *accountsv1.ListAccountsRe
 	}
 	// The smallest size+1 ids after the token: a heap of that size over all accounts, so nothing need be kept in order.
 	var page largestFirst
-	s.engine.EachView(func(id string, _ account.View) bool {
+	s.engine.Each(func(id string, _ *account.View, _ string) bool {
 		if id <= r.GetPageToken() {
 			return true
 		}
@@ -105,7 +117,10 @@ func (s *Service) ListAccounts(ctx context.Context, r *accountsv1.ListAccountsRe
 			response.NextPageToken = page[i-1]
 			break
 		}
-		view, _ := s.engine.View(id)
+		view, err := s.view(ctx, id)
+		if err != nil {
+			return nil, err
+		}
 		listed, err := s.account(ctx, id, view.Snapshot, view.Sequence)
 		if err != nil {
 			return nil, err
@@ -163,9 +178,9 @@ func (s *Service) UpdateHolder(ctx context.Context, r *accountsv1.UpdateHolderRe
 
 // holderUpdate merges an update with the holder as it is now.
 func (s *Service) holderUpdate(ctx context.Context, r *accountsv1.UpdateHolderRequest) (*account.UpdateHolder, error) {
-	view, ok := s.engine.View(r.GetAccountId())
-	if !ok {
-		return nil, notFound(r.GetAccountId())
+	view, err := s.view(ctx, r.GetAccountId())
+	if err != nil {
+		return nil, err
 	}
 	holder, err := s.holderOf(ctx, r.GetAccountId(), view.Snapshot)
 	if err != nil {

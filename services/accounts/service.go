@@ -115,8 +115,11 @@ func (s *Service) Ready() <-chan struct{} { return s.engine.Ready() }
 // Upstream is ACCOUNTS, for whoever follows it in this process.
 func (s *Service) Upstream() follower.Upstream {
 	return follower.Local(s.engine.Stream(), s.engine.Ready(), func(accountID string) uint64 {
-		view, _ := s.engine.View(accountID)
-		return view.Sequence
+		if view, there := s.engine.Published(accountID); there {
+			return view.Sequence
+		}
+		_, sequence, _ := s.engine.Stored(accountID)
+		return sequence
 	})
 }
 

@@ -141,7 +141,7 @@ func (s *Service) Ready() <-chan struct{} { return s.ready }
 // Upstream is PAYMENTS, for whoever follows it in this process. Its newest events are movements: the others move nothing.
 func (s *Service) Upstream() follower.Upstream {
 	return follower.Local(s.engine.Stream(), s.engine.Ready(), func(accountID string) uint64 {
-		view, _ := s.engine.View(accountID)
+		view, _ := s.engine.Published(accountID)
 		return view.Movement
 	})
 }

@@ -1,6 +1,7 @@
 package transactions
 
 import (
+	"encoding/binary"
 	"time"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -59,3 +60,54 @@ func (domain) Answered(a *ledger.Account, kind eventsv1.CommandKind, id string) 
 }
 
 func (domain) View(a *ledger.Account) ledger.View { return a.View() }
+
+func (domain) FoldVersion() int { return ledger.FoldVersion }
+
+func (domain) Encode(a *ledger.Account, to []byte) []byte { return a.Encode(to) }
+
+func (domain) Decode(encoded []byte) (*ledger.Account, error) { return ledger.Decode(encoded) }
+
+func (domain) Agrees(a *ledger.Account, last *eventsv1.LedgerEvent) bool {
+	return a.Balances() == ledger.BalancesOf(last)
+}
+
+func (domain) Restore(string, string) {}
+
+// Summary tells what the account has seen of other streams.
+func (domain) Summary(view ledger.View) string {
+	return string(binary.AppendUvarint(binary.AppendUvarint(nil, view.AccountsSequence), view.PaymentsSequence))
+}
+
+// followed is what of the streams that it follows an account's ledger has seen: the newest event of ACCOUNTS, and the newest movement of PAYMENTS.
+type followed struct{ accounts, payments uint64 }
+
+func followedIn(view ledger.View) followed {
+	return followed{view.AccountsSequence, view.PaymentsSequence}
+}
+
+// followedBy reads a summary.
+func followedBy(summary string) followed {
+	accounts, size := binary.Uvarint([]byte(summary))
+	payments, _ := binary.Uvarint([]byte(summary)[max(size, 0):])
+	return followed{accounts, payments}
+}
+
+// followed returns what an account's ledger has seen, in memory or not; known is false when there is no such account in the ledger.
+func (s *Service) followed(accountID string) (f followed, known bool) {
+	shard := s.shard(accountID)
+	if view, there := shard.Published(accountID); there {
+		return followedIn(view), true
+	}
+	summary, _, known := shard.Stored(accountID)
+	return followedBy(summary), known
+}
+
+// lastSequence returns the sequence of an account's last event; 0 when it has none.
+func (s *Service) lastSequence(accountID string) uint64 {
+	shard := s.shard(accountID)
+	if view, there := shard.Published(accountID); there {
+		return view.Sequence
+	}
+	_, sequence, _ := shard.Stored(accountID)
+	return sequence
+}

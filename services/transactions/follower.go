@@ -32,13 +32,13 @@ type carrier struct {
 	service  *Service
 	upstream follower.Upstream
 	// seen returns the newest event of the stream that an account's ledger has seen.
-	seen func(ledger.View) uint64
+	seen func(followed) uint64
 	// broken is the sequence of an event that did not follow from what the ledger has seen; 0 when there is none.
 	broken atomic.Uint64
 }
 
 func newAccountsFollower(s *Service) *accountsFollower {
-	c := &carrier{service: s, upstream: s.options.Accounts, seen: func(view ledger.View) uint64 { return view.AccountsSequence }}
+	c := &carrier{service: s, upstream: s.options.Accounts, seen: func(f followed) uint64 { return f.accounts }}
 	return follower.New(follower.Options[*cardIndex]{
 		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 		NewView: newCardIndex,
@@ -61,7 +61,7 @@ func newAccountsFollower(s *Service) *accountsFollower {
 }
 
 func newPaymentsFollower(s *Service) *paymentsFollower {
-	c := &carrier{service: s, upstream: s.options.Payments, seen: func(view ledger.View) uint64 { return view.PaymentsSequence }}
+	c := &carrier{service: s, upstream: s.options.Payments, seen: func(f followed) uint64 { return f.payments }}
 	return follower.New(follower.Options[struct{}]{
 		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
 		Handle: func(ctx context.Context, m eventlog.Message) (follower.Settle, error) {
@@ -84,7 +84,7 @@ func newPaymentsFollower(s *Service) *paymentsFollower {
 // awaitAccount waits a bounded time until the ledger knows an account: a payment can be here before the event that opened its account.
 func (s *Service) awaitAccount(ctx context.Context, accountID string) error {
 	return catchUp(ctx, s.accounts, func() bool {
-		_, known := s.shard(accountID).View(accountID)
+		_, known := s.followed(accountID)
 		return known
 	})
 }
@@ -101,11 +101,10 @@ func accountEvent(m eventlog.Message) (*eventsv1.AccountEvent, error) {
 
 // carry puts an event on its way into the ledger, unless it is there.
 func (c *carrier) carry(ctx context.Context, sequence uint64, command ledger.Command) follower.Settle {
-	shard := c.service.shard(command.Account())
-	if view, known := shard.View(command.Account()); known && c.seen(view) >= sequence {
+	if f, known := c.service.followed(command.Account()); known && c.seen(f) >= sequence {
 		return nil
 	}
-	ticket := shard.EnqueueReserved(ctx, command)
+	ticket := c.service.shard(command.Account()).EnqueueReserved(ctx, command)
 	return func(ctx context.Context) error {
 		_, err := ticket.Wait(ctx)
 		return c.outcome(sequence, err)
@@ -141,12 +140,16 @@ func (c *carrier) resume(_ context.Context, position uint64) (uint64, error) {
 // check returns an error when the ledger has seen events that the stream does not have: then it has lost them, and what is decided there now would be taken for them.
 func (c *carrier) check(_ context.Context, end uint64) (err error) {
 	for _, shard := range c.service.shards {
-		shard.EachView(func(accountID string, view ledger.View) bool {
+		shard.Each(func(accountID string, view *ledger.View, summary string) bool {
+			f := followedBy(summary)
+			if view != nil {
+				f = followedIn(*view)
+			}
 			last := end
 			if c.upstream.LastSequence != nil {
 				last = c.upstream.LastSequence(accountID)
 			}
-			if seen := c.seen(view); seen > last {
+			if seen := c.seen(f); seen > last {
 				err = fmt.Errorf("%w: %s has lost acknowledged events: the ledger of account %s has seen sequences up to %d, %s ends at %d; restore it from a backup",
 					follower.ErrUnreadable, c.upstream.Name, accountID, seen, c.upstream.Name, last)
 			}

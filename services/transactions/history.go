@@ -66,9 +66,8 @@ func (s *Service) balanceAt(ctx context.Context, accountID string, at, now time.
 // eachEvent calls each with an account's durable events after a sequence, in order.
 func (s *Service) eachEvent(ctx context.Context, accountID string, after uint64, each func(event *eventsv1.LedgerEvent, sequence uint64) error) error {
 	shard := s.shard(accountID)
-	view, _ := shard.View(accountID)
-	last := after
-	err := shard.Stream().Read(ctx, eventlog.Range{Subject: s.subject(accountID), After: after, Through: view.Sequence}, func(m eventlog.Message) error {
+	through, last := s.lastSequence(accountID), after
+	err := shard.Stream().Read(ctx, eventlog.Range{Subject: s.subject(accountID), After: after, Through: through}, func(m eventlog.Message) error {
 		event, err := shard.Decode(m)
 		if err != nil {
 			return err
@@ -76,8 +75,8 @@ func (s *Service) eachEvent(ctx context.Context, accountID string, after uint64,
 		last = m.Sequence
 		return each(event, m.Sequence)
 	})
-	if err == nil && last < view.Sequence {
-		err = fmt.Errorf("%w: read the events of account %s up to %d of %d", eventlog.ErrUnreachable, accountID, last, view.Sequence)
+	if err == nil && last < through {
+		err = fmt.Errorf("%w: read the events of account %s up to %d of %d", eventlog.ErrUnreachable, accountID, last, through)
 	}
 	if err == nil || errors.Is(err, errEnough) || ctx.Err() != nil {
 		return err
@@ -87,7 +86,7 @@ func (s *Service) eachEvent(ctx context.Context, accountID string, after uint64,
 
 // ListEvents sends an account's stored events, the oldest first.
 func (s *Service) ListEvents(r *transactionsv1.ListEventsRequest, stream grpc.ServerStreamingServer[transactionsv1.ListEventsResponse]) error {
-	ref, _, err := s.resolveRead(stream.Context(), r)
+	ref, err := s.resolveRead(stream.Context(), r)
 	if err != nil {
 		return err
 	}
@@ -99,11 +98,11 @@ func (s *Service) ListEvents(r *transactionsv1.ListEventsRequest, stream grpc.Se
 // WatchAccount sends an account's events as they become durable.
 func (s *Service) WatchAccount(r *transactionsv1.WatchAccountRequest, stream grpc.ServerStreamingServer[transactionsv1.WatchAccountResponse]) error {
 	ctx := stream.Context()
-	ref, view, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return err
 	}
-	seen := view.Sequence
+	seen := s.lastSequence(ref.account)
 	if r.AfterSequence != nil {
 		seen = r.GetAfterSequence()
 	}

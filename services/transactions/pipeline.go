@@ -36,7 +36,7 @@ func (s *Service) AuthorizeStream(stream grpc.BidiStreamingServer[transactionsv1
 			if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
 				return nil, nil, err
 			}
-			ref, _, err := s.resolve(ctx, r)
+			ref, err := s.resolve(ctx, r)
 			if errors.Is(err, errUnknownCard) {
 				return nil, s.unknownCard(ctx, r), nil
 			}
@@ -58,7 +58,7 @@ func (s *Service) PresentStream(stream grpc.BidiStreamingServer[transactionsv1.P
 			if err := checkTime("presented_at", r.GetPresentedAt()); err != nil {
 				return nil, nil, err
 			}
-			ref, _, err := s.resolve(ctx, r)
+			ref, err := s.resolve(ctx, r)
 			return presentCommand(r, ref), nil, err
 		},
 		answer: presentResponse,

@@ -7,7 +7,6 @@ import (
 	"github.com/cardlog/cardlog/services/internal/failure"
 	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/internal/vault"
-	"github.com/cardlog/cardlog/services/transactions/ledger"
 )
 
 // catchUpBound is how long a call waits for what was stored before it came.
@@ -29,55 +28,57 @@ var (
 // resolve finds the account that a request names, and the card where it names one, and waits until the ledger has seen everything about the account that was durable
 // in ACCOUNTS when the call came: whoever set a card to stolen can rely on it at once. Where accounts runs in another process, that is not known; then only what is
 // unknown here is waited for.
-func (s *Service) resolve(ctx context.Context, r accountRequest) (cardRef, ledger.View, error) {
+func (s *Service) resolve(ctx context.Context, r accountRequest) (cardRef, error) {
 	select {
 	case <-s.ready:
 	default:
-		return cardRef{}, ledger.View{}, errStarting
+		return cardRef{}, errStarting
 	}
 	ref, err := s.find(ctx, r)
 	if err != nil {
-		return ref, ledger.View{}, err
-	}
-	var view ledger.View
-	known := false
-	look := func() bool {
-		view, known = s.shard(ref.account).View(ref.account)
-		return known
+		return ref, err
 	}
 	if newest := s.options.Accounts.LastSequence; newest != nil {
 		wanted := newest(ref.account)
 		if wanted == 0 {
-			return ref, ledger.View{}, accountNotFound(ref.account)
+			return ref, accountNotFound(ref.account)
 		}
-		err = catchUp(ctx, s.accounts, func() bool { return look() && view.AccountsSequence >= wanted })
-		return ref, view, err
+		return ref, catchUp(ctx, s.accounts, func() bool {
+			f, known := s.followed(ref.account)
+			return known && f.accounts >= wanted
+		})
+	}
+	known := false
+	look := func() bool {
+		_, known = s.followed(ref.account)
+		return known
 	}
 	if !look() {
 		if err := s.awaitEnd(ctx, look); err != nil {
-			return ref, view, err
+			return ref, err
 		}
 		if !known {
-			return ref, view, accountNotFound(ref.account)
+			return ref, accountNotFound(ref.account)
 		}
 	}
-	return ref, view, nil
+	return ref, nil
 }
 
 // resolveRead is resolve for what shows payments: it also waits for those that were taken before the call came.
-func (s *Service) resolveRead(ctx context.Context, r accountRequest) (cardRef, ledger.View, error) {
-	ref, view, err := s.resolve(ctx, r)
+func (s *Service) resolveRead(ctx context.Context, r accountRequest) (cardRef, error) {
+	ref, err := s.resolve(ctx, r)
 	newest := s.options.Payments.LastSequence
 	if err != nil || newest == nil {
-		return ref, view, err
+		return ref, err
 	}
-	if wanted := newest(ref.account); view.PaymentsSequence < wanted {
-		err = catchUp(ctx, s.payments, func() bool {
-			view, _ = s.shard(ref.account).View(ref.account)
-			return view.PaymentsSequence >= wanted
-		})
+	wanted := newest(ref.account)
+	if wanted == 0 {
+		return ref, nil
 	}
-	return ref, view, err
+	return ref, catchUp(ctx, s.payments, func() bool {
+		f, _ := s.followed(ref.account)
+		return f.payments >= wanted
+	})
 }
 
 func accountNotFound(accountID string) error {

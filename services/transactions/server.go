@@ -23,7 +23,7 @@ func (s *Service) Authorize(ctx context.Context, r *transactionsv1.AuthorizeRequ
 	if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
 		return nil, err
 	}
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if errors.Is(err, errUnknownCard) {
 		return s.unknownCard(ctx, r), nil
 	}
@@ -64,7 +64,7 @@ func (s *Service) IncrementAuthorization(ctx context.Context, r *transactionsv1.
 	if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
 		return nil, err
 	}
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (s *Service) AdviseAuthorization(ctx context.Context, r *transactionsv1.Adv
 	if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
 		return nil, err
 	}
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (s *Service) ReverseAuthorization(ctx context.Context, r *transactionsv1.Re
 	if err := checkTime("network.transmitted_at", r.GetNetwork().GetTransmittedAt()); err != nil {
 		return nil, err
 	}
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (s *Service) Present(ctx context.Context, r *transactionsv1.PresentRequest)
 	if err := checkTime("presented_at", r.GetPresentedAt()); err != nil {
 		return nil, err
 	}
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func presentResponse(r *transactionsv1.PresentRequest, decision *transactionsv1.
 
 // ReversePresentment takes a presentment back.
 func (s *Service) ReversePresentment(ctx context.Context, r *transactionsv1.ReversePresentmentRequest) (*transactionsv1.ReversePresentmentResponse, error) {
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (s *Service) ReversePresentment(ctx context.Context, r *transactionsv1.Reve
 
 // Refund posts money that a merchant gives back.
 func (s *Service) Refund(ctx context.Context, r *transactionsv1.RefundRequest) (*transactionsv1.RefundResponse, error) {
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (s *Service) Refund(ctx context.Context, r *transactionsv1.RefundRequest) (
 
 // ReverseRefund takes a refund back.
 func (s *Service) ReverseRefund(ctx context.Context, r *transactionsv1.ReverseRefundRequest) (*transactionsv1.ReverseRefundResponse, error) {
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (s *Service) ReverseRefund(ctx context.Context, r *transactionsv1.ReverseRe
 
 // CreditDispute credits what was cleared while it is disputed.
 func (s *Service) CreditDispute(ctx context.Context, r *transactionsv1.CreditDisputeRequest) (*transactionsv1.CreditDisputeResponse, error) {
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (s *Service) CreditDispute(ctx context.Context, r *transactionsv1.CreditDis
 
 // ReverseDisputeCredit takes a dispute credit back.
 func (s *Service) ReverseDisputeCredit(ctx context.Context, r *transactionsv1.ReverseDisputeCreditRequest) (*transactionsv1.ReverseDisputeCreditResponse, error) {
-	ref, _, err := s.resolve(ctx, r)
+	ref, err := s.resolve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,15 @@ func (s *Service) GetBalance(ctx context.Context, r *transactionsv1.GetBalanceRe
 	if err := checkTime("as_of_time", r.GetAsOfTime()); err != nil {
 		return nil, err
 	}
-	ref, view, err := s.resolveRead(ctx, r)
+	ref, err := s.resolveRead(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	shard := s.shard(ref.account)
+	view, known, err := shard.View(ctx, ref.account)
+	if err == nil && !known {
+		err = accountNotFound(ref.account)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +251,7 @@ func (s *Service) GetBalance(ctx context.Context, r *transactionsv1.GetBalanceRe
 	}
 	if !view.NextDue.IsZero() && !view.NextDue.After(now) {
 		// A hold or a withholding is due and its end not stored yet: they are with the engine.
-		if _, err := s.shard(ref.account).Ask(ctx, ref.account, func(a *ledger.Account, at time.Time) {
+		if _, err := shard.Ask(ctx, ref.account, func(a *ledger.Account, at time.Time) {
 			view, now = a.View(), at
 			view.Balances = a.BalancesAt(at)
 		}); err != nil {
@@ -261,7 +269,7 @@ const defaultPage = 50
 
 // ListTransactions returns a page of transactions, the newest first.
 func (s *Service) ListTransactions(ctx context.Context, r *transactionsv1.ListTransactionsRequest) (*transactionsv1.ListTransactionsResponse, error) {
-	ref, _, err := s.resolveRead(ctx, r)
+	ref, err := s.resolveRead(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -302,7 +310,7 @@ const entriesBound = 1000
 
 // GetTransaction returns one transaction with its entries, and the checks that decided it.
 func (s *Service) GetTransaction(ctx context.Context, r *transactionsv1.GetTransactionRequest) (*transactionsv1.GetTransactionResponse, error) {
-	ref, _, err := s.resolveRead(ctx, r)
+	ref, err := s.resolveRead(ctx, r)
 	if err != nil {
 		return nil, err
 	}

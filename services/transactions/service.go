@@ -59,6 +59,8 @@ type Options struct {
 	Journal engine.Journal[*eventsv1.LedgerEvent]
 	// Tracer makes the spans of calls that are traced. Optional.
 	Tracer trace.Tracer
+	// Checkpoints say where states are kept, and how many accounts may be in memory, of all shards together.
+	Checkpoints engine.Checkpoints
 }
 
 // Service decides, clears and accounts for card transactions.
@@ -95,6 +97,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 			},
 			Subject: func(id string) string { return Subject(id, count) }, Source: "/cardlog/transactions", Clock: options.Clock, Logger: options.Logger,
 			OnHealth: s.parts.Add(), Admit: options.Admit, Journal: options.Journal, Tracer: options.Tracer,
+			Checkpoints: options.Checkpoints.Part(StreamName(shard), count),
 		}))
 	}
 	s.accounts, s.payments = newAccountsFollower(s), newPaymentsFollower(s)
@@ -219,10 +222,7 @@ func (s *Service) ExpireDue(ctx context.Context) error {
 func (s *Service) Upstreams() []follower.Upstream {
 	upstreams := make([]follower.Upstream, len(s.shards))
 	for i, shard := range s.shards {
-		upstreams[i] = follower.Local(shard.Stream(), shard.Ready(), func(accountID string) uint64 {
-			view, _ := shard.View(accountID)
-			return view.Sequence
-		})
+		upstreams[i] = follower.Local(shard.Stream(), shard.Ready(), s.lastSequence)
 	}
 	return upstreams
 }

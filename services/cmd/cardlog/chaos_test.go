@@ -51,7 +51,7 @@ type town struct {
 // startTown starts the services in an order, and a bank that reaches them wherever they are.
 func startTown(t *testing.T, url string, order []serviceName, flags ...string) (*town, *bank) {
 	t.Helper()
-	town := &town{t: t, url: url, flags: append([]string{"--nats", url, "--dir", t.TempDir()}, flags...),
+	town := &town{t: t, url: url, flags: append([]string{"--nats", url, "--dir", t.TempDir(), "--account-cache", "2", "--checkpoint-every", "50"}, flags...),
 		processes: map[serviceName]*exec.Cmd{}, endpoints: map[serviceName]endpoints{}, lines: map[serviceName]*line{}}
 	for _, service := range serviceNames {
 		town.lines[service] = &line{}

@@ -17,10 +17,11 @@ type directory string
 
 func (d directory) file(name string) string { return filepath.Join(string(d), name) }
 
-func (d directory) store() string   { return d.file("jetstream") } // JetStream itself makes this folder
-func (d directory) durable() string { return d.file("durable") }
-func (d directory) key() string     { return d.file("cardlog.key") }
-func (d directory) running() string { return d.file("running.json") }
+func (d directory) store() string       { return d.file("jetstream") } // JetStream itself makes this folder
+func (d directory) durable() string     { return d.file("durable") }
+func (d directory) key() string         { return d.file("cardlog.key") }
+func (d directory) checkpoints() string { return d.file("checkpoints") } // derived from the log: may be deleted while nothing runs
+func (d directory) running() string     { return d.file("running.json") }
 
 // errInUse means that another cardlog runs in the directory.
 var errInUse = errors.New("another cardlog is running in this directory")

@@ -126,10 +126,10 @@ func startBank(t *testing.T, c config) (*bank, *process) {
 	return connectBank(t, p.endpoints().GRPC), p
 }
 
-// startProcess starts a cardlog in a process of its own and returns when it serves.
+// startProcess starts a cardlog in a process of its own and returns when it serves. It keeps few accounts in memory.
 func startProcess(t *testing.T, dir string, flags ...string) (*exec.Cmd, endpoints) {
 	t.Helper()
-	return runCardlog(t, append([]string{"up", "--dir", dir, "--nats-listen", "127.0.0.1:0", "--console-listen", "off"}, flags...)...)
+	return runCardlog(t, append([]string{"up", "--dir", dir, "--nats-listen", "127.0.0.1:0", "--console-listen", "off", "--account-cache", "7", "--checkpoint-every", "100"}, flags...)...)
 }
 
 // runCardlog runs a command that serves, in a process of its own and on a free port, and returns when it serves.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	"github.com/cardlog/cardlog/services/accounts"
 	"github.com/cardlog/cardlog/services/feed"
+	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/follower"
 	"github.com/cardlog/cardlog/services/internal/rpc"
@@ -47,6 +49,7 @@ type config struct {
 	consoleHosts  []string
 	sync          syncMode
 	shards        int
+	checkpoints   checkpoints
 	rules         string
 	keyFile       string
 	bin           string
@@ -58,6 +61,23 @@ type config struct {
 	logger        *slog.Logger
 	journal       *telemetry.Journal // nil: no line for each event
 	traces        *telemetry.Traces  // nil: nothing is traced
+}
+
+// checkpoints say how many accounts are kept in memory, and how often states are written to files. The zero value of a field is its default.
+type checkpoints struct {
+	inMemory int    // accounts, of each service
+	every    uint64 // events of a stream
+}
+
+// Defaults of checkpoints.
+const (
+	defaultAccountCache    = 200_000
+	defaultCheckpointEvery = 100_000
+)
+
+// in returns them for a directory.
+func (c checkpoints) in(dir directory) engine.Checkpoints {
+	return engine.Checkpoints{Dir: dir.checkpoints(), InMemory: cmp.Or(c.inMemory, defaultAccountCache), Every: cmp.Or(c.every, defaultCheckpointEvery)}
 }
 
 // serviceName is a service as the command line calls it.
@@ -271,6 +291,7 @@ func (p *process) openTransactions(ctx context.Context, onHealth func(bool)) (er
 	p.transactions, err = transactions.Open(ctx, p.store.log, transactions.Options{
 		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Key: p.key, Shards: p.config.shards, Rules: p.purchaseRules,
 		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, ledgerLine), Tracer: p.config.traces.Tracer(),
+		Checkpoints: p.config.checkpoints.in(p.config.dir),
 	})
 	if err == nil {
 		p.transactions.Register(p.server)

@@ -74,6 +74,8 @@ func (o *upOptions) register(flags *pflag.FlagSet, listen string) {
 	flags.StringVar(&o.debugListen, "debug-listen", "off", "loopback address of profiles (/debug/pprof/) and runtime metrics (/debug/metrics), or off")
 	flags.IntVar(&o.shards, "shards", 0, "shards of the ledger, when it is created (default 1)")
 	flags.IntVar(&o.replicas, "replicas", 0, "with --nats: on how many servers of the cluster each stream is kept, such as 3 (default: streams as they are, new ones on 1)")
+	flags.IntVar(&o.checkpoints.inMemory, "account-cache", defaultAccountCache, "how many accounts each service keeps in memory; the others are read from checkpoints when they are needed")
+	flags.Uint64Var(&o.checkpoints.every, "checkpoint-every", defaultCheckpointEvery, "after how many events of a stream its checkpoints are written; a start reads the events since")
 	flags.StringVar(&o.rules, "rules", "", "YAML file of rules profiles (see cardlog rules); SIGHUP has it read again")
 	flags.StringVar(&o.keyFile, "key-file", "", "file of the master key (default cardlog.key in the directory, made on the first start)")
 	flags.StringVar(&o.bin, "bin", defaultBIN, "bank identification number that card numbers begin with")
@@ -94,6 +96,9 @@ func (o *upOptions) run(ctx context.Context, out io.Writer) error {
 	}
 	if o.replicas != 0 && o.nats == "" {
 		return errors.New("--replicas is about the servers of a NATS cluster: name it with --nats")
+	}
+	if o.checkpoints.inMemory < 1 || o.checkpoints.every < 1 {
+		return errors.New("--account-cache and --checkpoint-every are at least 1")
 	}
 	logger, err := telemetry.NewLogger(os.Stderr, o.logLevel, o.logFormat)
 	if err != nil {

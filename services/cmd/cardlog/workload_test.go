@@ -60,6 +60,7 @@ func TestWorkload(t *testing.T) {
 	}
 	t.Logf("again with: -workload.seed %d", seed)
 	c := testConfig(t)
+	c.checkpoints = checkpoints{inMemory: workloadCustomers / 2, every: 50} // most accounts are read from checkpoints all the time
 	c.manualClock = true
 	c.clock = func() time.Time { return time.Date(2026, time.January, 5, 12, 0, 0, 0, time.UTC) }
 	c.rules = writeWorkloadRules(t)

@@ -32,7 +32,8 @@ func (p *duePlan) Pop() any {
 
 // planDue plans an account's next due time where it is earlier than what is planned.
 func (e *Engine[S, C, E, V]) planDue(a *account[S]) {
-	due, ok := e.fold.domain.NextDue(a.state)
+	next, ok := e.fold.domain.NextDue(a.state)
+	due := time.UnixMicro(micros(next)).UTC()
 	if ok && (a.due.IsZero() || due.Before(a.due)) {
 		a.due = due
 		heap.Push(&e.plan, dueEntry{due: due, account: a.id})
@@ -41,7 +42,10 @@ func (e *Engine[S, C, E, V]) planDue(a *account[S]) {
 
 // untilDue returns how long nothing is due.
 func (e *Engine[S, C, E, V]) untilDue() time.Duration {
-	if len(e.plan) == 0 || e.full() {
+	if e.pass != nil && e.inFlight == nil {
+		return 0 // there are states to be written
+	}
+	if len(e.plan) == 0 || e.full() || e.wanted >= dueLoadBound {
 		return idleWait
 	}
 	return min(max(e.plan[0].due.Sub(e.now()), 0), idleWait)
@@ -53,7 +57,7 @@ func (e *Engine[S, C, E, V]) takeExpiry(r *request) {
 	switch {
 	case e.broken != nil:
 		e.answer(r, answer{err: errInconsistent.Because(e.broken)})
-	case e.somethingDue():
+	case e.somethingDue(), e.wanted > 0:
 		e.deferred = append(e.deferred, r)
 	default:
 		e.answerWhenDurable(r, e.fold.last.Sequence, answer{})
@@ -67,9 +71,13 @@ func (e *Engine[S, C, E, V]) somethingDue() bool {
 
 // expireDue appends what has come due without a command.
 func (e *Engine[S, C, E, V]) expireDue() {
-	for e.somethingDue() && !e.full() && e.broken == nil {
+	for e.somethingDue() && !e.full() && e.broken == nil && e.wanted < dueLoadBound {
 		entry := heap.Pop(&e.plan).(dueEntry)
 		a := e.fold.accounts[entry.account]
+		if a == nil || a.absent {
+			e.absentDue(entry, a)
+			continue
+		}
 		if !a.due.Equal(entry.due) {
 			continue // planned anew since
 		}

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/cardlog/cardlog/services/internal/checkpoint"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/failure"
 )
@@ -29,10 +30,15 @@ const (
 type Engine[S any, C Command, E Event, V any] struct {
 	stream  *eventlog.Stream
 	options Options[S, C, E, V]
-	empty   func() E // an event to decode into
+	empty   func() E           // an event to decode into
+	reader  Domain[S, C, E, V] // for what changes nothing; any goroutine may use it
+	codec   Codec[S, E, V]
+	store   *checkpoint.Store // nil where every account is in memory
 
 	queue    chan *request
 	loaded   chan loaded[S]
+	arrivals chan arrival[S]
+	reached  chan reached
 	appended chan roundEnd
 	ended    chan struct{} // closed when the engine has ended for good
 	rebuilds chan rebuilding[S, C, E, V]
@@ -40,6 +46,7 @@ type Engine[S any, C Command, E Event, V any] struct {
 
 	underway atomic.Int64
 	views    views[V]
+	inMemory atomic.Int64
 	changed  atomic.Pointer[chan struct{}]
 	health   health
 	meter    meter
@@ -54,7 +61,14 @@ type Engine[S any, C Command, E Event, V any] struct {
 	deferred []*request          // did not fit into the round
 	plan     duePlan
 	space    space
+	wanted   int   // accounts that are being loaded because something of them is due
 	broken   error // a decision broke an invariant: the end of this engine
+
+	marked     uint64 // how far the checkpoints reach, and when that was noted
+	markedTime time.Time
+	dirty      []*account[S] // whose states are to be written by the next pass
+	pass       *pass[S]      // under way
+	saves      []saving[S]   // states after the round in flight
 }
 
 // Options say what an engine runs.
@@ -77,6 +91,8 @@ type Options[S any, C Command, E Event, V any] struct {
 	Journal Journal[E]
 	// Tracer makes the spans of commands whose call is traced. Optional.
 	Tracer trace.Tracer
+	// Checkpoints keep states in files, where the Domain is a Codec. Optional.
+	Checkpoints Checkpoints
 }
 
 // Journal hears of events that became durable, in order. It must not wait: the next round does until it returns.
@@ -94,9 +110,11 @@ type Entry[E Event] struct {
 // New makes an engine for a stream. Run starts it.
 func New[S any, C Command, E Event, V any](stream *eventlog.Stream, options Options[S, C, E, V]) *Engine[S, C, E, V] {
 	e := &Engine[S, C, E, V]{
-		stream: stream, options: options, empty: options.Domain().Empty,
+		stream: stream, options: options, empty: options.Domain().Empty, reader: options.Domain(),
 		queue:    make(chan *request, queueBound+ReservedBound),
 		loaded:   make(chan loaded[S], recallBound),
+		arrivals: make(chan arrival[S], recallBound),
+		reached:  make(chan reached),
 		appended: make(chan roundEnd, 1),
 		ended:    make(chan struct{}),
 		rebuilds: make(chan rebuilding[S, C, E, V]),
@@ -188,12 +206,6 @@ func (e *Engine[S, C, E, V]) answer(r *request, a answer) {
 	e.trace(r, a)
 }
 
-// View returns what readers see of an account: always durable.
-func (e *Engine[S, C, E, V]) View(accountID string) (view V, ok bool) { return e.views.of(accountID) }
-
-// EachView calls visit with every account's view, in no order, until it returns false.
-func (e *Engine[S, C, E, V]) EachView(visit func(accountID string, view V) bool) { e.views.each(visit) }
-
 // Changed returns a channel that is closed when more views are published. Take it before reading a view that may be waited for.
 func (e *Engine[S, C, E, V]) Changed() <-chan struct{} { return *e.changed.Load() }
 
@@ -214,6 +226,7 @@ func (e *Engine[S, C, E, V]) Ready() <-chan struct{} { return e.health.ready }
 // Run recovers from the log and serves until ctx ends; whoever still waits is then answered UNAVAILABLE, and what was appended is stored. When the engine loses
 // its stream to another writer, or cannot know what it stored, it steps down, recovers and goes on. It returns an error only when the log itself is damaged.
 func (e *Engine[S, C, E, V]) Run(ctx context.Context) error {
+	e.openStore()
 	defer e.stop()
 	for {
 		err := e.recover(ctx)
@@ -223,6 +236,8 @@ func (e *Engine[S, C, E, V]) Run(ctx context.Context) error {
 			e.stepDown(err)
 			if ctx.Err() == nil {
 				e.meter.steppedDown(err)
+			} else {
+				e.saveAll()
 			}
 		}
 		if damaged(err) {
@@ -261,6 +276,10 @@ func (e *Engine[S, C, E, V]) recover(ctx context.Context) error {
 	}
 	began := time.Now()
 	e.fold = NewFold(e.options.Domain())
+	if err := e.startFromCheckpoints(ctx, last); err != nil {
+		return err
+	}
+	from := e.fold.last.Sequence
 	if err := e.foldThrough(ctx, e.fold, last); err != nil {
 		return err
 	}
@@ -272,23 +291,38 @@ func (e *Engine[S, C, E, V]) recover(ctx context.Context) error {
 	e.current, e.inFlight, e.deferred = &round{}, nil, nil
 	e.waiters = map[uint64][]waiter{}
 	e.showAll()
-	e.options.Logger.InfoContext(ctx, "recovered", slog.String("stream", e.stream.Name()), slog.Uint64("events", last),
-		slog.Int("accounts", len(e.fold.accounts)), slog.Duration("took", time.Since(began)))
+	e.options.Logger.InfoContext(ctx, "recovered", slog.String("stream", e.stream.Name()), slog.Uint64("events", last), slog.Uint64("checkpoint", from),
+		slog.Int("accounts", e.accounts()), slog.Duration("took", time.Since(began)))
 	return nil
 }
 
 // showAll plans what is due and publishes the views, from a state that was made anew and is durable.
 func (e *Engine[S, C, E, V]) showAll() {
-	e.plan = duePlan{}
+	e.planAll()
 	for _, a := range e.fold.accounts {
 		e.planDue(a)
-		view := e.fold.domain.View(a.state)
-		cell := e.views.cell(a.id)
-		cell.Store(&view)
-		a.cell = cell
+		e.show(a)
+		e.list(a)
 	}
-	e.meter.accounts.Store(int64(len(e.fold.accounts)))
+	e.meter.accounts.Store(int64(e.accounts()))
+	e.inMemory.Store(int64(len(e.fold.accounts)))
 	e.announce()
+}
+
+// accounts returns how many accounts there are, about: those that are new since the last checkpoint and not in memory any more are in the store too.
+func (e *Engine[S, C, E, V]) accounts() int {
+	if e.store == nil {
+		return len(e.fold.accounts)
+	}
+	return max(e.store.Len(), len(e.fold.accounts))
+}
+
+// show publishes the view of an account whose state is durable.
+func (e *Engine[S, C, E, V]) show(a *account[S]) {
+	view := e.fold.domain.View(a.state)
+	cell := e.views.cell(a.id)
+	cell.Store(&view)
+	a.cell = cell
 }
 
 // stepDown drops everything that is decided and not stored, and tells the callers to try again.
@@ -298,6 +332,8 @@ func (e *Engine[S, C, E, V]) stepDown(cause error) {
 	if e.inFlight != nil {
 		if a := <-e.appended; a.err != nil { // else its callers have their answers
 			e.refuse(e.inFlight, refusal)
+		} else {
+			e.durable = e.inFlight.last()
 		}
 	}
 	e.refuse(e.current, refusal)
@@ -344,4 +380,9 @@ func (e *Engine[S, C, E, V]) stop() {
 	e.health.set(false, errStopped)
 	e.drain(errStopped)
 	close(e.ended)
+	if e.store != nil {
+		if err := e.store.Close(); err != nil {
+			e.options.Logger.Warn("the checkpoints could not be written", slog.String("stream", e.stream.Name()), slog.Any("error", err))
+		}
+	}
 }

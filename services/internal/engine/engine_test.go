@@ -196,8 +196,8 @@ func TestAllThatIsDueIsDurableAlsoWhenItIsMoreThanARoundTakes(t *testing.T) {
 	if durable, _ := p.stream.Durable(); durable != 2*meters {
 		t.Errorf("%d events are durable, want %d", durable, 2*meters)
 	}
-	p.EachView(func(id string, view int64) bool {
-		if view != 2 {
+	p.Each(func(id string, view *int64, _ string) bool {
+		if *view != 2 {
 			t.Errorf("meter %s is still due", id)
 		}
 		return true

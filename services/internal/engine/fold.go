@@ -14,7 +14,8 @@ import (
 // Fold is the state of all accounts of a stream, made from its events alone. The engine starts with it; verify is nothing else.
 type Fold[S any, C Command, E Event, V any] struct {
 	domain   Domain[S, C, E, V]
-	accounts map[string]*account[S]
+	accounts map[string]*account[S] // in memory
+	memory   *memory[S, E, V]       // nil: all are in memory
 	last     command.Position
 }
 
@@ -26,9 +27,16 @@ type account[S any] struct {
 	sequence uint64
 	hash     Hash
 	due      time.Time  // what the engine has planned for it; zero when nothing
-	parked   []*request // waiting for an event that is being recalled
-	loading  bool
-	cell     any // where the engine publishes its view; nil until there is one
+	parked   []*request // waiting for an event that is being recalled, or for the state
+	loading  bool       // an event is being recalled
+	absent   bool       // the state is being loaded
+	wanted   bool       // because something of it is due
+
+	saved        uint64 // the sequence of its state in the store; 0 when there is none that is known to be right
+	listed       bool   // among those to be saved
+	unproven     bool   // from the store, and the log was not asked whether it agrees
+	newer, older *account[S]
+	cell         any // where the engine publishes its view; nil until there is one
 }
 
 // NewFold makes an empty Fold.
@@ -65,13 +73,65 @@ func (f *Fold[S, C, E, V]) Add(stream string, m eventlog.Message) error {
 	if err := proto.Unmarshal(m.Data, event); err != nil {
 		return wrong("the event cannot be decoded")
 	}
-	a := f.account(id, m.Subject)
+	if f.memory != nil && f.memory.has(f.accounts[id], id, m.Sequence) {
+		f.move(command.Position{Sequence: m.Sequence, Time: event.GetEnvelope().GetDecidedAt().AsTime()})
+		return nil
+	}
+	a, err := f.account(id, m.Subject, m.Sequence)
+	if err != nil {
+		return err
+	}
+	err = f.fold(stream, a, event, m)
+	if err != nil && a.unproven { // the checkpoint may be wrong, and not the log
+		if a, err = f.remade(a, m.Sequence); err == nil {
+			err = f.fold(stream, a, event, m)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	a.unproven = false
+	f.shrinkWhileReading()
+	return nil
+}
+
+// remade takes an account, made from the log alone up to before an event, in the place of one that cannot be used.
+func (f *Fold[S, C, E, V]) remade(a *account[S], before uint64) (*account[S], error) {
+	made, err := f.memory.remake(a.id, a.subject, before-1)
+	if err != nil {
+		return nil, err
+	}
+	if made == nil {
+		made = &account[S]{id: a.id, subject: a.subject, state: f.domain.New(a.id)}
+	}
+	f.forget(a)
+	f.keep(made)
+	return made, nil
+}
+
+// fold folds a stored event into its account's state, or returns an *EventError when it does not follow from that.
+func (f *Fold[S, C, E, V]) fold(stream string, a *account[S], event E, m eventlog.Message) error {
+	hash, err := f.follows(stream, a, event, m)
+	if err != nil {
+		return err
+	}
+	if err := f.apply(a, event, command.Position{Sequence: m.Sequence, Time: event.GetEnvelope().GetDecidedAt().AsTime()}, hash); err != nil {
+		return &EventError{Stream: stream, Sequence: m.Sequence, Account: a.id, Problem: err.Error()}
+	}
+	return nil
+}
+
+// follows returns the chain hash of a stored event, or an *EventError when it does not follow from an account's state.
+func (f *Fold[S, C, E, V]) follows(stream string, a *account[S], event E, m eventlog.Message) (Hash, error) {
+	wrong := func(format string, args ...any) (Hash, error) {
+		return Hash{}, &EventError{Stream: stream, Sequence: m.Sequence, Account: a.id, Problem: fmt.Sprintf(format, args...)}
+	}
 	envelope := event.GetEnvelope()
-	if envelope.GetAccountId() != id {
+	if envelope.GetAccountId() != a.id {
 		return wrong("the event belongs to another account")
 	}
 	if envelope.GetPreviousSequence() != a.sequence {
-		return &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Follows: envelope.GetPreviousSequence(),
+		return Hash{}, &EventError{Stream: stream, Sequence: m.Sequence, Account: a.id, Follows: envelope.GetPreviousSequence(),
 			Problem: fmt.Sprintf("previous_sequence is %d, the account's previous event is %d", envelope.GetPreviousSequence(), a.sequence)}
 	}
 	stored, computed, err := unseal(a.hash, m.Data)
@@ -95,20 +155,7 @@ func (f *Fold[S, C, E, V]) Add(stream string, m eventlog.Message) error {
 	if first := f.domain.Answered(a.state, envelope.GetCommandKind(), envelope.GetCommandId()); first != 0 {
 		return wrong("answers a command that event %d answered before", first)
 	}
-	if err := f.apply(a, event, command.Position{Sequence: m.Sequence, Time: decidedAt}, stored); err != nil {
-		return wrong("%v", err)
-	}
-	return nil
-}
-
-// account returns an account, made where it is new.
-func (f *Fold[S, C, E, V]) account(id, subject string) *account[S] {
-	a := f.accounts[id]
-	if a == nil {
-		a = &account[S]{id: id, subject: subject, state: f.domain.New(id)}
-		f.accounts[id] = a
-	}
-	return a
+	return stored, nil
 }
 
 // apply folds an event and moves the account's place in the chain. A broken invariant is returned as an error.
@@ -120,11 +167,16 @@ func (f *Fold[S, C, E, V]) apply(a *account[S], event E, at command.Position, ha
 	}()
 	f.domain.Apply(a.state, event, at.Sequence)
 	a.sequence, a.hash = at.Sequence, hash
+	f.move(at)
+	return nil
+}
+
+// move notes that the fold has everything up to an event.
+func (f *Fold[S, C, E, V]) move(at command.Position) {
 	f.last.Sequence = at.Sequence
 	if at.Time.After(f.last.Time) {
 		f.last.Time = at.Time
 	}
-	return nil
 }
 
 // Accounts returns the number of accounts.

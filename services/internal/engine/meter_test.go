@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -120,6 +122,44 @@ func (meterDomain) Answered(m *meter, _ eventsv1.CommandKind, id string) uint64 
 	return m.answered[id]
 }
 
+// meterFold is the fold version of the meters.
+const meterFold = 3
+
+// keptMeters are meters that can be kept in files.
+type keptMeters struct{ meterDomain }
+
+func (keptMeters) FoldVersion() int { return meterFold }
+
+// meterImage is a meter in a file.
+type meterImage struct {
+	Account  string
+	Reading  int64
+	Answered map[string]uint64
+	Due      time.Time
+}
+
+func (keptMeters) Encode(m *meter, to []byte) []byte {
+	encoded, err := json.Marshal(meterImage{m.account, m.reading, m.answered, m.due})
+	if err != nil {
+		panic(err)
+	}
+	return append(to, encoded...)
+}
+
+func (keptMeters) Decode(encoded []byte) (*meter, error) {
+	var image meterImage
+	err := json.Unmarshal(encoded, &image)
+	return &meter{account: image.Account, reading: image.Reading, answered: image.Answered, due: image.Due}, err
+}
+
+func (keptMeters) Agrees(m *meter, last *eventsv1.AccountEvent) bool {
+	return m.reading == last.GetCreditLimitChanged().GetPreviousCreditLimit()+1
+}
+
+func (keptMeters) Summary(reading int64) string { return number(int(reading)) }
+
+func (keptMeters) Restore(string, string) {}
+
 type meterEngine = engine.Engine[*meter, *add, *eventsv1.AccountEvent, int64]
 
 // plant is an engine of meters under test.
@@ -129,6 +169,27 @@ type plant struct {
 	serving atomic.Bool
 	ended   chan error
 	stream  *eventlog.Stream
+
+	checkpoints engine.Checkpoints
+	cancel      context.CancelFunc
+}
+
+// stop ends the engine as a graceful stop of the process does.
+func (p *plant) stop(t *testing.T) {
+	t.Helper()
+	p.cancel()
+	if err := <-p.ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// View returns an account's reading.
+func (p *plant) View(account string) (reading int64, known bool) {
+	reading, known, err := p.meterEngine.View(context.Background(), account)
+	if err != nil {
+		panic(err)
+	}
+	return reading, known
 }
 
 // startPlant runs an engine over an embedded NATS until the test ends.
@@ -164,22 +225,37 @@ func startTracedPlant(t testing.TB, tracer trace.Tracer) *plant {
 	return runTracedPlant(t, stream, tracer)
 }
 
+// runPlant runs an engine over a stream until the test ends, with every meter in memory.
 func runPlant(t testing.TB, stream *eventlog.Stream) *plant {
 	t.Helper()
 	return runTracedPlant(t, stream, nil)
 }
 
+// runTracedPlant is runPlant with spans.
 func runTracedPlant(t testing.TB, stream *eventlog.Stream, tracer trace.Tracer) *plant {
 	t.Helper()
-	p := &plant{ended: make(chan error, 1), stream: stream}
+	return runPlantWith(t, stream, engine.Checkpoints{}, tracer)
+}
+
+// runKeepingPlant runs an engine over a stream, with checkpoints, until it is stopped or the test ends.
+func runKeepingPlant(t testing.TB, stream *eventlog.Stream, checkpoints engine.Checkpoints) *plant {
+	t.Helper()
+	return runPlantWith(t, stream, checkpoints, nil)
+}
+
+func runPlantWith(t testing.TB, stream *eventlog.Stream, checkpoints engine.Checkpoints, tracer trace.Tracer) *plant {
+	t.Helper()
+	p := &plant{ended: make(chan error, 1), stream: stream, checkpoints: checkpoints}
+	ctx, cancel := context.WithCancel(t.Context())
+	p.cancel = cancel
 	p.clock.Store(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).UnixNano())
 	p.meterEngine = engine.New(stream, engine.Options[*meter, *add, *eventsv1.AccountEvent, int64]{
-		Domain:  func() engine.Domain[*meter, *add, *eventsv1.AccountEvent, int64] { return meterDomain{} },
+		Domain:  func() engine.Domain[*meter, *add, *eventsv1.AccountEvent, int64] { return keptMeters{} },
 		Subject: func(id string) string { return "meters." + id }, Source: "/test",
 		Clock:  func() time.Time { return time.Unix(0, p.clock.Load()) },
-		Logger: slog.New(slog.DiscardHandler), OnHealth: p.serving.Store, Tracer: tracer,
+		Logger: slog.New(slog.DiscardHandler), OnHealth: p.serving.Store, Checkpoints: checkpoints, Tracer: tracer,
 	})
-	go func() { p.ended <- p.Run(t.Context()) }()
+	go func() { p.ended <- p.Run(ctx) }()
 	select {
 	case <-p.Ready():
 	case err := <-p.ended:

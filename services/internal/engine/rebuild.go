@@ -77,8 +77,23 @@ func (e *Engine[S, C, E, V]) rebuild(ctx context.Context, r rebuilding[S, C, E, 
 		e.deferred = append(e.deferred, old.parked...)
 	}
 	e.epoch++ // what is being recalled is recalled for the old state
-	e.fold = r.fold
+	e.adopt(r.fold)
 	e.showAll()
 	r.done <- rebuilt{events: e.fold.last.Sequence}
 	return nil
+}
+
+// adopt takes a fold that was made from the log alone in the place of the old one. What is in the checkpoints is not believed any more.
+func (e *Engine[S, C, E, V]) adopt(fold *Fold[S, C, E, V]) {
+	if e.fold.memory != nil {
+		renewed := *e.fold.memory
+		renewed.newest, renewed.oldest = nil, nil
+		fold.memory = &renewed
+		for _, a := range fold.accounts {
+			renewed.touch(a)
+		}
+		e.store.Reset()
+		e.marked = 0
+	}
+	e.fold = fold
 }

@@ -53,6 +53,7 @@ func (r *round) find(sequence uint64) (any, bool) {
 func (e *Engine[S, C, E, V]) send(ctx context.Context) {
 	size := len(e.current.items) // the next one will be much like it
 	e.inFlight, e.current = e.current, &round{items: make([]item, 0, size), records: make([]eventlog.Record, 0, size)}
+	e.savePart(partBound + 2*len(e.inFlight.items))
 	go e.append(ctx, e.inFlight)
 }
 

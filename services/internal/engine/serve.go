@@ -25,10 +25,11 @@ func (e *Engine[S, C, E, V]) serve(ctx context.Context) error {
 		if len(e.current.items) > 0 && e.inFlight == nil {
 			e.send(ctx)
 		}
+		e.keepUp()
 		timer.Reset(e.untilDue())
-		queue, loaded := e.queue, e.loaded
+		queue, loaded, arrivals := e.queue, e.loaded, e.arrivals
 		if e.full() {
-			queue, loaded = nil, nil
+			queue, loaded, arrivals = nil, nil, nil
 		}
 		select {
 		case r := <-queue:
@@ -36,6 +37,10 @@ func (e *Engine[S, C, E, V]) serve(ctx context.Context) error {
 			e.takeWaiting()
 		case l := <-loaded:
 			e.resume(l)
+		case r := <-e.reached:
+			e.reach(r)
+		case l := <-arrivals:
+			e.arrive(l)
 		case a := <-e.appended:
 			if a.err != nil {
 				return e.giveUpRound(a.err)
@@ -90,6 +95,9 @@ func (e *Engine[S, C, E, V]) takeDeferred() {
 
 // take decides one request, or parks it behind what it needs.
 func (e *Engine[S, C, E, V]) take(r *request) {
+	if e.awaitState(r) {
+		return
+	}
 	sound := e.guard(r.account, func() {
 		switch {
 		case r.ctx.Err() != nil:
@@ -181,7 +189,8 @@ func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Ti
 	if err != nil {
 		panic(err)
 	}
-	e.fold.accounts[a.id] = a
+	e.fold.keep(a)
+	e.list(a)
 	if a.cell == nil {
 		a.cell = e.views.cell(a.id)
 	}
@@ -235,7 +244,9 @@ func (e *Engine[S, C, E, V]) settle() {
 	done := e.inFlight
 	e.inFlight = nil
 	e.durable = done.last()
-	e.meter.accounts.Store(int64(len(e.fold.accounts)))
+	e.saveSettled()
+	e.shrink(evictBound + len(done.items))
+	e.meter.accounts.Store(int64(e.accounts()))
 	if len(e.waiters) == 0 {
 		return
 	}

@@ -59,6 +59,14 @@ func (v *views[V]) cell(accountID string) *view[V] {
 	return cell
 }
 
+// drop forgets an account's view.
+func (v *views[V]) drop(accountID string) {
+	part := v.part(accountID)
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	delete(part.cells, accountID)
+}
+
 // each calls visit with every account's view, in no order, until it returns false.
 func (v *views[V]) each(visit func(accountID string, published V) bool) {
 	for i := range v.parts {

@@ -88,7 +88,7 @@ func (s *Stream) Read(ctx context.Context, r Range, each func(Message) error) er
 			return err
 		}
 		if r.Subject == "" && next <= r.Through && (!found || m.Sequence != next) {
-			return gone(s.name, next, r.Through, s.recorded())
+			return gone(s.name, next, r.Through, s.Recorded())
 		}
 		if !found {
 			return nil
@@ -120,7 +120,7 @@ func (s *Stream) readBatch(ctx context.Context, r Range, from uint64, each func(
 			return nil
 		}
 		if r.Subject == "" && m.Sequence != next {
-			return gone(s.name, next, m.Sequence-1, s.recorded())
+			return gone(s.name, next, m.Sequence-1, s.Recorded())
 		}
 		next = m.Sequence + 1
 		return each(m)
@@ -142,6 +142,11 @@ func (s *Stream) Get(ctx context.Context, sequence uint64) (Message, error) {
 		err = ErrNotFound
 	}
 	return m, err
+}
+
+// LastOf returns a subject's last message, durable or not, or ErrNotFound.
+func (s *Stream) LastOf(ctx context.Context, subject string) (Message, error) {
+	return s.getOne(ctx, directGet{LastFor: subject})
 }
 
 // LastAtOrBefore returns a subject's last message at or before a sequence, or ErrNotFound.

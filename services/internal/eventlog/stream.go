@@ -226,7 +226,7 @@ func (s *Stream) state(ctx context.Context, options ...jetstream.StreamInfoOpt) 
 
 // Check returns the sequence of the stream's last message, durable or not, after holding the stream against what was recorded as durable.
 // It returns a *LostError when acknowledged events are gone, a *GapError when only unanswered ones are.
-func (s *Stream) Check(ctx context.Context) (uint64, error) { return s.Intact(ctx, s.recorded()) }
+func (s *Stream) Check(ctx context.Context) (uint64, error) { return s.Intact(ctx, s.Recorded()) }
 
 // Settle makes everything up to a sequence, which the caller has written or read, durable.
 func (s *Stream) Settle(last uint64) error {
@@ -243,8 +243,8 @@ func (s *Stream) Settle(last uint64) error {
 	return nil
 }
 
-// recorded returns the sequence that is known to be durable: from the record, or because this process was told so; 0 where nothing is.
-func (s *Stream) recorded() uint64 {
+// Recorded returns the sequence that is known to be durable: from the record, or because this process was told so; 0 where nothing is.
+func (s *Stream) Recorded() uint64 {
 	durable, _ := s.Durable()
 	return max(durable, s.log.durable(s.name))
 }

@@ -1,0 +1,196 @@
+package checkpoint
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+)
+
+const indexName = "index"
+
+var segmentName = regexp.MustCompile(`^states-([0-9]{8})$`)
+
+func (s *Store) segmentPath(number uint32) string {
+	return filepath.Join(s.dir, fmt.Sprintf("states-%08d", number))
+}
+
+// load reads what is in the directory. What cannot be used is deleted.
+func (s *Store) load() error {
+	newest, err := s.openSegments()
+	if err != nil {
+		return err
+	}
+	if err := s.loadIndex(); err != nil {
+		return err
+	}
+	for _, segment := range s.segments {
+		segment.live = 0
+	}
+	s.Each(func(_ string, entry Entry) bool {
+		if segment := s.segments[entry.at.segment]; segment != nil {
+			segment.live += int64(entry.at.size)
+		}
+		return true
+	})
+	return s.begin(newest + 1) // what follows goes into a segment of its own: the end of the last one may be torn
+}
+
+// openSegments opens the segments that there are, and returns the number of the newest.
+func (s *Store) openSegments() (newest uint32, err error) {
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, found := range files {
+		match := segmentName.FindStringSubmatch(found.Name())
+		if match == nil {
+			continue
+		}
+		number, err := strconv.ParseUint(match[1], 10, 32)
+		if err != nil {
+			return 0, err
+		}
+		file, err := os.Open(filepath.Join(s.dir, found.Name()))
+		if err != nil {
+			return 0, err
+		}
+		info, err := file.Stat()
+		if err != nil {
+			return 0, err
+		}
+		s.segments[uint32(number)] = &segment{file: file, size: info.Size()}
+		newest = max(newest, uint32(number))
+	}
+	return newest, nil
+}
+
+// begin makes a segment the one that states are appended to.
+func (s *Store) begin(number uint32) error {
+	file, err := os.OpenFile(s.segmentPath(number), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	s.segments[number] = &segment{file: file}
+	s.tail.segment, s.tail.base = number, 0
+	return nil
+}
+
+// loadIndex reads the index up to the first record that is not whole, and opens it to go on from there. Where there is none that can be used, a new one is made.
+func (s *Store) loadIndex() error {
+	path := filepath.Join(s.dir, indexName)
+	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.newIndex()
+	}
+	if err != nil {
+		return err
+	}
+	whole, usable := s.readIndex(file)
+	if !usable {
+		_ = file.Close()
+		return s.newIndex()
+	}
+	if err := file.Truncate(whole); err != nil {
+		return err
+	}
+	if _, err := file.Seek(whole, io.SeekStart); err != nil {
+		return err
+	}
+	s.index = file
+	return nil
+}
+
+// newIndex begins without any state.
+func (s *Store) newIndex() (err error) {
+	for number, segment := range s.segments {
+		_ = segment.file.Close()
+		if err := os.Remove(s.segmentPath(number)); err != nil {
+			return err
+		}
+		delete(s.segments, number)
+	}
+	if s.index, err = os.Create(filepath.Join(s.dir, indexName)); err != nil {
+		return err
+	}
+	_, err = s.index.WriteString(s.header)
+	return err
+}
+
+// mostRecord bounds a record of the index.
+const mostRecord = 1 << 20
+
+// readIndex takes in the records of an index. It returns up to where they are whole; usable is false when they are of another stream, format or fold version.
+func (s *Store) readIndex(file *os.File) (whole int64, usable bool) {
+	in := bufio.NewReaderSize(file, 2*mostRecord)
+	header := make([]byte, len(s.header))
+	if _, err := io.ReadFull(in, header); err != nil || string(header) != s.header {
+		return 0, false
+	}
+	whole = int64(len(header))
+	for {
+		head, err := in.Peek(recordHeader)
+		if err != nil {
+			return whole, true // the end, or a torn one
+		}
+		size := recordHeader + int(binary.LittleEndian.Uint32(head[4:]))
+		if size > mostRecord {
+			return whole, true
+		}
+		record, err := in.Peek(size)
+		if err != nil {
+			return whole, true // torn
+		}
+		body, _, ok := nextRecord(record)
+		if !ok || !s.takeIndexed(body) {
+			return whole, true
+		}
+		_, _ = in.Discard(size)
+		whole += int64(size)
+		s.indexRecords++
+	}
+}
+
+// takeIndexed takes one record of the index in.
+func (s *Store) takeIndexed(body []byte) bool {
+	if len(body) == 0 {
+		return false
+	}
+	r := reader{bytes: body[1:]}
+	switch body[0] {
+	case entryRecord:
+		id, entry := readEntry(&r)
+		if r.broken {
+			return false
+		}
+		entries := s.shard(id).entries
+		if _, known := entries[id]; !known {
+			s.count.Add(1)
+		}
+		entries[id] = entry
+	case dropRecord:
+		id := r.text()
+		if _, known := s.shard(id).entries[id]; known {
+			s.count.Add(-1)
+			delete(s.shard(id).entries, id)
+		}
+	case markRecord:
+		mark := readMark(&r)
+		if r.broken {
+			return false
+		}
+		s.mark.Store(&mark)
+	case resetRecord:
+		s.forget()
+		s.mark.Store(&Mark{})
+	default:
+		return false
+	}
+	return !r.broken
+}

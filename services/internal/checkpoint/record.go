@@ -1,0 +1,149 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"time"
+)
+
+// formatVersion numbers what this file writes.
+const formatVersion = 1
+
+// Every record, of a state or of the index, is 4 bytes CRC-32C of the rest, 4 bytes length of the body, and the body.
+const recordHeader = 8
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// beginRecord makes room for a record's header; endRecord writes it.
+func beginRecord(to []byte) []byte { return append(to, make([]byte, recordHeader)...) }
+
+func endRecord(to []byte, start int) []byte {
+	binary.LittleEndian.PutUint32(to[start+4:], uint32(len(to)-start-recordHeader))
+	binary.LittleEndian.PutUint32(to[start:], crc32.Checksum(to[start+4:], castagnoli))
+	return to
+}
+
+// nextRecord returns the body of the record at the beginning of bytes, and what comes behind it; ok is false where there is no whole record.
+func nextRecord(from []byte) (body, rest []byte, ok bool) {
+	if len(from) < recordHeader {
+		return nil, nil, false
+	}
+	length := int(binary.LittleEndian.Uint32(from[4:]))
+	if length > len(from)-recordHeader {
+		return nil, nil, false
+	}
+	end := recordHeader + length
+	if binary.LittleEndian.Uint32(from) != crc32.Checksum(from[4:end], castagnoli) {
+		return nil, nil, false
+	}
+	return from[recordHeader:end], from[end:], true
+}
+
+func appendText[T string | []byte](to []byte, text T) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(text))), text...)
+}
+
+// appendState appends the record of a state.
+func appendState(to []byte, accountID string, state State) []byte {
+	start := len(to)
+	to = appendText(beginRecord(to), accountID)
+	to = binary.AppendUvarint(to, state.Sequence)
+	to = append(to, state.Hash[:]...)
+	return endRecord(append(to, state.Data...), start)
+}
+
+// decodeState reads the record of a state. The data are part of the record's bytes.
+func decodeState(record []byte) (accountID string, state State, ok bool) {
+	body, _, ok := nextRecord(record)
+	if !ok {
+		return "", State{}, false
+	}
+	r := reader{bytes: body}
+	accountID, state.Sequence = r.text(), r.number()
+	if len(r.bytes) < len(state.Hash) {
+		return "", State{}, false
+	}
+	state.Hash, state.Data = [32]byte(r.bytes), r.bytes[len(state.Hash):]
+	return accountID, state, !r.broken
+}
+
+// Kinds of records of the index.
+const (
+	entryRecord = 'e'
+	dropRecord  = 'd'
+	markRecord  = 'm'
+	resetRecord = 'r'
+)
+
+func appendEntry(to []byte, accountID string, entry Entry) []byte {
+	start := len(to)
+	to = appendText(append(beginRecord(to), entryRecord), accountID)
+	for _, number := range []uint64{uint64(entry.at.segment), uint64(entry.at.offset), uint64(entry.at.size), entry.Sequence, uint64(entry.Due)} {
+		to = binary.AppendUvarint(to, number)
+	}
+	return endRecord(appendText(to, entry.Summary), start)
+}
+
+func appendDrop(to []byte, accountID string) []byte {
+	start := len(to)
+	return endRecord(appendText(append(beginRecord(to), dropRecord), accountID), start)
+}
+
+func appendMark(to []byte, mark Mark) []byte {
+	start := len(to)
+	to = binary.AppendUvarint(append(beginRecord(to), markRecord), mark.Through)
+	to = binary.AppendUvarint(to, uint64(mark.At.UnixMicro()))
+	return endRecord(append(to, mark.Hash[:]...), start)
+}
+
+func appendReset(to []byte) []byte {
+	start := len(to)
+	return endRecord(append(beginRecord(to), resetRecord), start)
+}
+
+// readEntry reads what appendEntry wrote, behind its kind.
+func readEntry(r *reader) (accountID string, entry Entry) {
+	accountID = r.text()
+	entry.at = place{segment: uint32(r.number()), offset: uint32(r.number()), size: uint32(r.number())}
+	entry.Sequence, entry.Due = r.number(), int64(r.number())
+	entry.Planned, entry.Summary = entry.Due, r.text()
+	return accountID, entry
+}
+
+// readMark reads what appendMark wrote, behind its kind.
+func readMark(r *reader) (mark Mark) {
+	mark.Through, mark.At = r.number(), time.UnixMicro(int64(r.number())).UTC()
+	if len(r.bytes) != len(mark.Hash) {
+		r.broken = true
+		return Mark{}
+	}
+	mark.Hash = [32]byte(r.bytes)
+	return mark
+}
+
+// reader takes values off bytes.
+type reader struct {
+	bytes  []byte
+	broken bool
+}
+
+func (r *reader) number() uint64 {
+	number, size := binary.Uvarint(r.bytes)
+	if size <= 0 {
+		r.broken, r.bytes = true, nil
+		return 0
+	}
+	r.bytes = r.bytes[size:]
+	return number
+}
+
+func (r *reader) text() string {
+	length := r.number()
+	if length > uint64(len(r.bytes)) {
+		r.broken, r.bytes = true, nil
+		return ""
+	}
+	text := string(r.bytes[:length])
+	r.bytes = r.bytes[length:]
+	return text
+}

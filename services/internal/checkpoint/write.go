@@ -1,0 +1,186 @@
+package checkpoint
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// write writes what was put, until the store is closed or a write fails. What is lost then is lost from the checkpoints only.
+func (s *Store) write() {
+	defer close(s.ended)
+	for {
+		s.mu.Lock()
+		for !s.closing && s.tail.mark == nil && len(s.tail.states)+len(s.tail.index) < flushSize {
+			s.wake.Wait()
+		}
+		closing := s.closing
+		s.mu.Unlock()
+		err := s.flush()
+		if err == nil && !closing {
+			err = s.tidy()
+		}
+		if err != nil {
+			s.mu.Lock()
+			s.broken = err
+			s.mu.Unlock()
+			return
+		}
+		if closing {
+			return
+		}
+	}
+}
+
+// flush writes what is not in the files: the states before what is known of them.
+func (s *Store) flush() error {
+	s.mu.Lock()
+	s.flushing = s.tail
+	s.tail = tail{segment: s.flushing.segment, base: s.flushing.base + int64(len(s.flushing.states)), states: s.spare.states[:0], index: s.spare.index[:0]}
+	segment := s.segments[s.flushing.segment]
+	if s.tail.base >= segmentSize {
+		if err := s.begin(s.flushing.segment + 1); err != nil {
+			s.mu.Unlock()
+			return err
+		}
+	}
+	flushing := s.flushing
+	s.mu.Unlock()
+
+	if _, err := segment.file.WriteAt(flushing.states, flushing.base); err != nil {
+		return err
+	}
+	if _, err := s.index.Write(flushing.index); err != nil {
+		return err
+	}
+	s.indexRecords += flushing.records
+	if flushing.mark != nil {
+		s.mark.Store(flushing.mark)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	segment.size = flushing.base + int64(len(flushing.states))
+	s.flushing, s.spare = tail{}, flushing
+	return nil
+}
+
+// tidy makes room: it deletes a segment without a state that is still the newest, or moves those of the emptiest when more than half of all is old; and it writes the
+// index anew when more than half of it is old.
+func (s *Store) tidy() error {
+	if number, found := s.emptiest(); found {
+		if err := s.clear(number); err != nil {
+			return err
+		}
+	}
+	if s.indexRecords > 2*s.Len()+100_000 {
+		return s.rewriteIndex()
+	}
+	return nil
+}
+
+// emptiest returns the segment to be cleared, if one is.
+func (s *Store) emptiest() (number uint32, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var size, live, least int64
+	for n, segment := range s.segments {
+		if n == s.tail.segment {
+			continue
+		}
+		size, live = size+segment.size, live+segment.live
+		if !found || segment.live*1000/max(segment.size, 1) < least {
+			number, found, least = n, true, segment.live*1000/max(segment.size, 1)
+		}
+	}
+	return number, found && (least == 0 || size > 2*live+segmentSize)
+}
+
+// clear moves what is still the newest out of a segment and deletes it.
+func (s *Store) clear(number uint32) error {
+	s.mu.Lock()
+	segment := s.segments[number]
+	size, live := segment.size, segment.live
+	s.mu.Unlock()
+	if live > 0 {
+		content := make([]byte, size)
+		if _, err := segment.file.ReadAt(content, 0); err != nil && err != io.EOF {
+			return err
+		}
+		for offset := uint32(0); ; {
+			body, rest, ok := nextRecord(content[offset:])
+			if !ok { // the end; or damage, behind which nothing can be used
+				break
+			}
+			size := uint32(recordHeader + len(body))
+			s.move(content[offset:offset+size], place{segment: number, offset: offset, size: size})
+			offset = uint32(len(content) - len(rest))
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	delete(s.segments, number)
+	s.mu.Unlock()
+	_ = segment.file.Close() // a read that goes on looks again
+	return os.Remove(s.segmentPath(number))
+}
+
+// move appends a record again if it is still an account's newest state.
+func (s *Store) move(record []byte, from place) {
+	id, _, ok := decodeState(record)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to := place{segment: s.tail.segment, offset: uint32(s.tail.base + int64(len(s.tail.states))), size: from.size}
+	if entry, moved := s.shard(id).move(id, from, to); moved {
+		s.tail.states = append(s.tail.states, record...)
+		s.note(id, entry, from)
+	}
+}
+
+// move changes where a state is, if it was where it is thought to be.
+func (h *shard) move(accountID string, from, to place) (Entry, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	entry, known := h.entries[accountID]
+	if !known || entry.at != from {
+		return entry, false
+	}
+	entry.at = to
+	h.entries[accountID] = entry
+	return entry, true
+}
+
+// rewriteIndex writes an index of what is known now, and puts it in the place of the old one.
+func (s *Store) rewriteIndex() error {
+	path := filepath.Join(s.dir, indexName)
+	file, err := os.Create(path + ".new")
+	if err != nil {
+		return err
+	}
+	records := []byte(s.header)
+	count := 0
+	for i := range s.shards { // one at a time, so that nobody waits for long
+		s.shards[i].each(func(id string, entry Entry) bool {
+			records = appendEntry(records, id, entry)
+			count++
+			return true
+		})
+		if _, err := file.Write(records); err != nil {
+			return err
+		}
+		records = records[:0]
+	}
+	if _, err := file.Write(appendMark(nil, s.Mark())); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	_ = s.index.Close()
+	s.index, s.indexRecords = file, count+1
+	return s.flush() // the states that the new index knows and that were not written yet
+}

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/cardlog/cardlog/services/internal/checkpoint"
+)
+
+// Checkpoints say how an engine keeps states in files, so that it starts fast and not every account need be in memory.
+type Checkpoints struct {
+	// Dir of the files; empty: there are none, and every account is in memory.
+	Dir string
+	// InMemory is how many accounts are in memory at most; a few more may be for a moment.
+	InMemory int
+	// Every is how many events are stored until the states are written again.
+	Every uint64
+}
+
+// Part returns what of the checkpoints is for one of several streams.
+func (c Checkpoints) Part(stream string, of int) Checkpoints {
+	if c.Dir != "" {
+		c.Dir = filepath.Join(c.Dir, stream)
+	}
+	c.InMemory = (c.InMemory + of - 1) / of
+	return c
+}
+
+// Codec is a Domain whose accounts can be kept in files. Encode, Decode and Summary may be called by any goroutine.
+type Codec[S any, E Event, V any] interface {
+	// FoldVersion numbers what Apply and Encode make of events: what was kept under another one is not used.
+	FoldVersion() int
+	// Encode appends a state to bytes.
+	Encode(state S, to []byte) []byte
+	// Decode reads what Encode appended.
+	Decode(encoded []byte) (S, error)
+	// Agrees says whether a state can be the one after an event, by what the event carries.
+	Agrees(state S, last E) bool
+	// Summary returns what must be known of an account that is not in memory.
+	Summary(view V) string
+	// Restore is told, before any event is applied, the summary of each account that is not made of events again.
+	Restore(accountID, summary string)
+}
+
+// memory bounds how many accounts of a fold are in memory. The others are in its store.
+type memory[S any, E Event, V any] struct {
+	store  *checkpoint.Store
+	codec  Codec[S, E, V]
+	bound  int
+	remake func(accountID, subject string, through uint64) (*account[S], error) // makes an account from the log alone; nil when it has no events
+	buffer []byte
+
+	newest, oldest *account[S] // in order of use
+}
+
+// touch makes an account the one that was used last.
+func (m *memory[S, E, V]) touch(a *account[S]) {
+	if m.newest == a {
+		return
+	}
+	m.unlink(a)
+	if a.older = m.newest; a.older != nil {
+		a.older.newer = a
+	}
+	if m.newest = a; m.oldest == nil {
+		m.oldest = a
+	}
+}
+
+// unlink takes an account out of the order of use, if it is in it.
+func (m *memory[S, E, V]) unlink(a *account[S]) {
+	switch {
+	case a.newer != nil:
+		a.newer.older = a.older
+	case m.newest == a:
+		m.newest = a.older
+	}
+	switch {
+	case a.older != nil:
+		a.older.newer = a.newer
+	case m.oldest == a:
+		m.oldest = a.newer
+	}
+	a.newer, a.older = nil, nil
+}
+
+// has says whether a fold has an event of an account, in memory or in its store.
+func (m *memory[S, E, V]) has(a *account[S], accountID string, sequence uint64) bool {
+	if a != nil {
+		return sequence <= a.sequence
+	}
+	entry, stored := m.store.Entry(accountID)
+	return stored && sequence <= entry.Sequence
+}
+
+// stored returns an account from the store, or made again from the log where what is in the store cannot be used; nil when it is not in the store.
+// It is not proven: the log was not asked whether it agrees.
+func (m *memory[S, E, V]) stored(accountID, subject string, before uint64) (*account[S], error) {
+	kept, entry, err := m.store.Get(accountID)
+	if entry.Sequence == 0 {
+		return nil, nil
+	}
+	if err == nil {
+		if state, err := m.codec.Decode(kept.Data); err == nil {
+			return &account[S]{id: accountID, subject: subject, state: state, sequence: kept.Sequence, hash: kept.Hash, saved: kept.Sequence, unproven: true}, nil
+		}
+	}
+	return m.remake(accountID, subject, before-1)
+}
+
+// checkpoint returns the state of an account as it is kept. Its bytes are overwritten by the next call.
+func (f *Fold[S, C, E, V]) checkpoint(a *account[S]) checkpoint.State {
+	m := f.memory
+	m.buffer = m.codec.Encode(a.state, m.buffer[:0])
+	state := checkpoint.State{Sequence: a.sequence, Hash: a.hash, Summary: m.codec.Summary(f.domain.View(a.state)), Data: m.buffer}
+	if due, ok := f.domain.NextDue(a.state); ok {
+		state.Due = micros(due)
+	}
+	return state
+}
+
+// save puts the state of an account into the store, unless it is there, with when somebody looks at it next.
+func (f *Fold[S, C, E, V]) save(a *account[S], planned int64) {
+	if a.saved == a.sequence {
+		f.memory.store.Plan(a.id, planned)
+		return
+	}
+	f.memory.store.Put(a.id, f.checkpoint(a), planned)
+	a.saved = a.sequence
+}
+
+// forget drops an account, which the store has, from memory.
+func (f *Fold[S, C, E, V]) forget(a *account[S]) {
+	f.memory.unlink(a)
+	delete(f.accounts, a.id)
+}
+
+// shrinkWhileReading keeps the bound while the log is read: nothing is planned and nobody waits then.
+func (f *Fold[S, C, E, V]) shrinkWhileReading() {
+	for f.memory != nil && len(f.accounts) > f.memory.bound && f.memory.store.Err() == nil {
+		a := f.memory.oldest
+		due, _ := f.domain.NextDue(a.state)
+		f.save(a, micros(due))
+		f.forget(a)
+	}
+}
+
+// micros returns a time in microseconds of the Unix epoch, rounded up; 0 for none.
+func micros(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.Add(time.Microsecond - 1).UnixMicro()
+}
+
+// account returns an account to apply an event with a sequence to: in memory, from the store, or new.
+func (f *Fold[S, C, E, V]) account(id, subject string, sequence uint64) (*account[S], error) {
+	a := f.accounts[id]
+	if a == nil && f.memory != nil {
+		var err error
+		if a, err = f.memory.stored(id, subject, sequence); err != nil {
+			return nil, fmt.Errorf("account %s: %w", id, err)
+		}
+	}
+	if a == nil {
+		a = &account[S]{id: id, subject: subject, state: f.domain.New(id)}
+	}
+	f.keep(a)
+	return a, nil
+}
+
+// keep has an account in memory, as the one that was used last.
+func (f *Fold[S, C, E, V]) keep(a *account[S]) {
+	f.accounts[a.id] = a
+	if f.memory != nil {
+		f.memory.touch(a)
+	}
+}
