@@ -160,8 +160,11 @@ func Run(ctx context.Context, options Options) (report *Report, err error) {
 	r := &run{Options: options, name: fmt.Sprintf("%06x", rand.N(1<<24)), report: newReport(options)}
 	defer r.close()
 	r.report.Machine.BusyBefore = busyShare(ctx, time.Second)
+	if inMemory(options.Dir) {
+		r.report.Notes = append(r.report.Notes, "the directory is in memory, where a sync costs nothing: name one on a disk with --dir")
+	}
 	for _, phase := range Phases() {
-		if len(options.Only) > 0 && !slices.Contains(options.Only, phase) {
+		if !r.runs(phase) {
 			continue
 		}
 		if err := r.phase(ctx, phase); err != nil {
@@ -174,6 +177,9 @@ func Run(ctx context.Context, options Options) (report *Report, err error) {
 	r.report.compare()
 	return r.report, nil
 }
+
+// runs says whether a phase is asked for.
+func (r *run) runs(phase string) bool { return len(r.Only) == 0 || slices.Contains(r.Only, phase) }
 
 // run is one run.
 type run struct {
@@ -286,18 +292,15 @@ func (r *run) measureAuthorize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	echo, err := r.echoTarget(ctx)
-	if err != nil {
-		return err
-	}
 	before, err := r.ledgerExtent(ctx, quiet)
 	if err != nil {
 		return err
 	}
 	for _, callers := range r.callersOr(1, 64, 256, 1024) {
-		ceiling := &measurement{phase: phaseEcho, what: "gRPC echo", callers: callers, target: echo, operate: authorizeUniform}
-		authorize := &measurement{phase: phaseAuthorize, what: "authorize, uniform", callers: callers, target: quiet, operate: authorizeUniform}
-		if err := r.measure(ctx, ceiling, authorize); err != nil {
+		if r.report.find(phaseAuthorize, callers) != nil {
+			continue // beside fsync
+		}
+		if err := r.measureUniform(ctx, callers); err != nil {
 			return err
 		}
 	}
@@ -306,6 +309,21 @@ func (r *run) measureAuthorize(ctx context.Context) error {
 		r.report.BytesPerAuthorization = float64(after.bytes-before.bytes) / float64(after.events-before.events)
 	}
 	return err
+}
+
+// measureUniform measures authorizations over all accounts in turns with the echo ceiling and with others.
+func (r *run) measureUniform(ctx context.Context, callers int, others ...*measurement) error {
+	quiet, err := r.quietTarget(ctx)
+	if err != nil {
+		return err
+	}
+	echo, err := r.echoTarget(ctx)
+	if err != nil {
+		return err
+	}
+	return r.measure(ctx, append(others,
+		&measurement{phase: phaseEcho, what: "gRPC echo", callers: callers, target: echo, operate: authorizeUniform},
+		&measurement{phase: phaseAuthorize, what: "authorize, uniform", callers: callers, target: quiet, operate: authorizeUniform})...)
 }
 
 // measureKind measures one kind of call at each number of callers.
@@ -415,31 +433,35 @@ func (r *run) measureFeed(ctx context.Context) error {
 	return nil
 }
 
-// measureFsync measures how long it takes until 4 KiB, appended to a file, are on disk.
+// measureFsync measures how long it takes until 4 KiB, appended to a file, are on disk; in turns with authorizations by one caller, where those are measured.
 func (r *run) measureFsync(ctx context.Context) error {
-	const block = 4096
-	file, err := os.CreateTemp(r.Dir, "cardlog-bench-fsync-")
+	fsync, closeFile, err := r.fsync()
 	if err != nil {
 		return err
 	}
-	defer func() {
+	defer closeFile()
+	if !r.runs(phaseAuthorize) || !slices.Contains(r.callersOr(1), 1) {
+		return r.measure(ctx, fsync)
+	}
+	return r.measureUniform(ctx, 1, fsync)
+}
+
+// fsync makes the measurement of the disk.
+func (r *run) fsync() (m *measurement, closeFile func(), err error) {
+	file, err := os.CreateTemp(r.Dir, "cardlog-bench-fsync-")
+	if err != nil {
+		return nil, nil, err
+	}
+	block := make([]byte, 4096)
+	appendAndSync := func(context.Context, *caller) error {
+		if _, err := file.Write(block); err != nil {
+			return err
+		}
+		return file.Sync()
+	}
+	closeFile = func() {
 		_ = file.Close()
 		_ = os.Remove(file.Name())
-	}()
-	r.tell(false, "sync of the disk")
-	latency, buffer, began := newHistogram(), make([]byte, block), time.Now()
-	for time.Since(began) < r.Duration && ctx.Err() == nil {
-		started := time.Now()
-		if _, err := file.Write(buffer); err != nil {
-			return err
-		}
-		if err := file.Sync(); err != nil {
-			return err
-		}
-		record(latency, time.Since(started))
 	}
-	elapsed := time.Since(began)
-	r.add(&Result{Phase: phaseFsync, What: "4 KiB appended + fsync", Callers: 1, Seconds: elapsed.Seconds(), Operations: latency.TotalCount(),
-		Rate: float64(latency.TotalCount()) / elapsed.Seconds(), Latency: percentiles(latency)})
-	return ctx.Err()
+	return &measurement{phase: phaseFsync, what: "4 KiB appended + fsync", callers: 1, target: &target{Process: &Process{}}, operate: appendAndSync}, closeFile, nil
 }

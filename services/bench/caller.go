@@ -53,9 +53,11 @@ type tally struct {
 func newCaller(r *run, m *measurement, number int) *caller {
 	c := &caller{
 		number: number, accounts: r.Accounts, tally: m.target.tally,
-		service: transactionsv1.NewTransactionsServiceClient(m.target.connections[number%len(m.target.connections)]),
-		chance:  rand.New(rand.NewPCG(uint64(number), uint64(time.Now().UnixNano()))),
-		prefix:  fmt.Sprintf("%s-%d-%d-", r.name, r.prepared, number),
+		chance: rand.New(rand.NewPCG(uint64(number), uint64(time.Now().UnixNano()))),
+		prefix: fmt.Sprintf("%s-%d-%d-", r.name, r.prepared, number),
+	}
+	if connections := m.target.connections; len(connections) > 0 {
+		c.service = transactionsv1.NewTransactionsServiceClient(connections[number%len(connections)])
 	}
 	amount := &typev1.Money{CurrencyCode: currency}
 	c.authorize = transactionsv1.AuthorizeRequest{

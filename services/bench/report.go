@@ -95,6 +95,8 @@ type Ratio struct {
 	Value float64 `json:"value"`
 	// Unit is empty for a plain ratio.
 	Unit string `json:"unit,omitempty"`
+	// ByCPU is the same of the processor time that an operation takes, callers included; 0: unknown.
+	ByCPU float64 `json:"by_cpu,omitempty"`
 }
 
 // Check holds what the accounts hold, in minor units, against what was answered.
@@ -151,7 +153,11 @@ func (r *Report) compare() {
 	r.Ratios = nil
 	ratio := func(what string, a, b *Result) {
 		if a != nil && b != nil && b.Rate > 0 {
-			r.Ratios = append(r.Ratios, Ratio{What: what, Value: a.Rate / b.Rate})
+			compared := Ratio{What: what, Value: a.Rate / b.Rate}
+			if each := a.cpuEach(); each > 0 {
+				compared.ByCPU = b.cpuEach() / each
+			}
+			r.Ratios = append(r.Ratios, compared)
 		}
 	}
 	if lone, fsync := r.find(phaseAuthorize, 1), r.find(phaseFsync, 1); lone != nil && fsync != nil {
@@ -244,6 +250,9 @@ func (r *Result) write(columns io.Writer) {
 func (r *Report) writeSummary(text *strings.Builder) {
 	for _, ratio := range r.Ratios {
 		fmt.Fprintf(text, "\n%-60s %6.2f %s", ratio.What, ratio.Value, ratio.Unit)
+		if ratio.ByCPU > 0 {
+			fmt.Fprintf(text, "(by CPU %.2f)", ratio.ByCPU)
+		}
 	}
 	if r.BytesPerAuthorization > 0 {
 		fmt.Fprintf(text, "\n%-60s %6.0f", "bytes on disk for an authorization", r.BytesPerAuthorization)

@@ -72,6 +72,13 @@ func processors() (busy, all int64) {
 	return busy, all
 }
 
+// inMemory says whether a directory is in memory, not on a disk.
+func inMemory(dir string) bool {
+	const tmpfs = 0x01021994
+	var system syscall.Statfs_t
+	return syscall.Statfs(dir, &system) == nil && system.Type == tmpfs
+}
+
 // ownCPU is the CPU time of this process.
 func ownCPU() time.Duration {
 	var used syscall.Rusage

@@ -20,4 +20,6 @@ func Memory(int) int64 { return 0 }
 
 func busyShare(context.Context, time.Duration) float64 { return -1 }
 
+func inMemory(string) bool { return false }
+
 func ownCPU() time.Duration { return 0 }

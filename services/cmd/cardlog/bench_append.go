@@ -44,6 +44,7 @@ func newBenchAppendCommand() *cobra.Command {
 
 func (o *benchAppendOptions) run(ctx context.Context, out io.Writer) error {
 	c := config{dir: directory(o.dir), natsListen: "off", logger: slog.New(slog.DiscardHandler)}
+	keepHeadroom()
 	failed := make(chan error, 1)
 	store, err := openStore(ctx, c, func(err error) { failed <- err })
 	if err != nil {

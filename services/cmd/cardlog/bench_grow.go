@@ -52,6 +52,7 @@ Ten million events take about 8 GB of disk, which are given back.`,
 }
 
 func (o *benchGrowOptions) run(ctx context.Context, out io.Writer) error {
+	keepHeadroom()
 	dir, err := os.MkdirTemp(o.under, "cardlog-bench-")
 	if err != nil {
 		return err
