@@ -3,6 +3,8 @@ package accounts
 import (
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	"github.com/cardlog/cardlog/services/accounts/account"
 	"github.com/cardlog/cardlog/services/internal/command"
@@ -65,3 +67,17 @@ func (domain) Answered(a *account.Account, kind eventsv1.CommandKind, id string)
 }
 
 func (domain) View(a *account.Account) account.View { return a.View() }
+
+func (domain) FoldVersion() int { return account.FoldVersion }
+
+func (domain) Encode(a *account.Account, to []byte) []byte { return a.Encode(to) }
+
+func (domain) Decode(encoded []byte) (*account.Account, error) { return account.Decode(encoded) }
+
+func (domain) Agrees(a *account.Account, last *eventsv1.AccountEvent) bool {
+	return proto.Equal(a.View().Snapshot, last.GetAccount())
+}
+
+func (domain) Summary(view account.View) string { return account.Cards(view.Snapshot) }
+
+func (d domain) Restore(_ string, cards string) { d.register.Restore(cards) }

@@ -41,6 +41,8 @@ type Options struct {
 	Clock func() time.Time
 	// Logger hears what happens.
 	Logger *slog.Logger
+	// Checkpoints say where states are kept, and how many accounts may be in memory.
+	Checkpoints engine.Checkpoints
 	// OnHealth hears whether the service serves.
 	OnHealth func(serving bool)
 	// Admit returns nil, or why nothing can be stored just now. Optional.
@@ -80,6 +82,7 @@ func Open(ctx context.Context, log *eventlog.Log, options Options) (*Service, er
 	s.engine = engine.New(stream, engine.Options[*account.Account, account.Command, *accountEvent, account.View]{
 		Domain: newDomain, Subject: Subject, Source: "/cardlog/accounts",
 		Clock: options.Clock, Logger: options.Logger, OnHealth: options.OnHealth, Admit: options.Admit, Journal: options.Journal, Tracer: options.Tracer,
+		Checkpoints: options.Checkpoints.Part(StreamName, 1),
 	})
 	return s, nil
 }

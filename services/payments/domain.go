@@ -1,7 +1,10 @@
 package payments
 
 import (
+	"encoding/binary"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	"github.com/cardlog/cardlog/services/internal/command"
@@ -59,3 +62,31 @@ func (domain) Answered(a *payment.Account, kind eventsv1.CommandKind, id string)
 }
 
 func (domain) View(a *payment.Account) payment.View { return a.View() }
+
+func (domain) FoldVersion() int { return payment.FoldVersion }
+
+func (domain) Encode(a *payment.Account, to []byte) []byte { return a.Encode(to) }
+
+func (domain) Decode(encoded []byte) (*payment.Account, error) { return payment.Decode(encoded) }
+
+func (domain) Agrees(a *payment.Account, last *eventsv1.PaymentEvent) bool {
+	p, known := a.Payment(last.GetPayment().GetPaymentId())
+	return known && proto.Equal(p.Snapshot, last.GetPayment())
+}
+
+// Summary tells the account's last movement.
+func (domain) Summary(view payment.View) string {
+	return string(binary.AppendUvarint(nil, view.Movement))
+}
+
+func (domain) Restore(string, string) {}
+
+// lastMovement returns the sequence of an account's last movement, in memory or not; 0 when there is none.
+func (s *Service) lastMovement(accountID string) uint64 {
+	if view, there := s.engine.Published(accountID); there {
+		return view.Movement
+	}
+	summary, _, _ := s.engine.Stored(accountID)
+	movement, _ := binary.Uvarint([]byte(summary))
+	return movement
+}

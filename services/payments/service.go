@@ -38,6 +38,8 @@ type Options struct {
 	Clock func() time.Time
 	// Logger hears what happens.
 	Logger *slog.Logger
+	// Checkpoints say where states are kept, and how many accounts may be in memory.
+	Checkpoints engine.Checkpoints
 	// OnHealth hears whether the service serves.
 	OnHealth func(serving bool)
 	// Admit returns nil, or why nothing can be stored just now. Optional.
@@ -140,10 +142,7 @@ func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // Upstream is PAYMENTS, for whoever follows it in this process. Its newest events are movements: the others move nothing.
 func (s *Service) Upstream() follower.Upstream {
-	return follower.Local(s.engine.Stream(), s.engine.Ready(), func(accountID string) uint64 {
-		view, _ := s.engine.Published(accountID)
-		return view.Movement
-	})
+	return follower.Local(s.engine.Stream(), s.engine.Ready(), s.lastMovement)
 }
 
 // Stream is the stream PAYMENTS.

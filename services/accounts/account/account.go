@@ -1,6 +1,7 @@
 package account
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -70,29 +71,51 @@ func card(snapshot *eventsv1.AccountSnapshot, id string) *eventsv1.CardSnapshot 
 	return nil
 }
 
-// Register knows all cards of the system, because their ids and numbers are unique in it.
+// Register knows the id and the number of every card of the system, because they are unique in it.
 type Register struct {
-	byID     map[string]string // card id → account id
-	byNumber map[string]string // fingerprint → card id
+	taken map[cardMark]struct{}
+}
+
+// cardMark stands for a card's id or number in memory: 128 bits of a hash, so that no two are ever the same.
+type cardMark [16]byte
+
+func idMark(cardID string) cardMark {
+	sum := sha256.Sum256([]byte(cardID))
+	return cardMark(sum[:])
+}
+
+// numberMark is the first half of a number's fingerprint, which is a hash itself.
+func numberMark(fingerprint []byte) (mark cardMark) {
+	copy(mark[:], fingerprint)
+	return mark
+}
+
+func marksOf(c *eventsv1.CardSnapshot) [2]cardMark {
+	return [2]cardMark{idMark(c.GetCardId()), numberMark(c.GetNumberFingerprint())}
 }
 
 // NewRegister returns an empty register.
-func NewRegister() *Register {
-	return &Register{byID: map[string]string{}, byNumber: map[string]string{}}
+func NewRegister() *Register { return &Register{taken: map[cardMark]struct{}{}} }
+
+// has says whether there is a card with an id or a number.
+func (r *Register) has(mark cardMark) bool {
+	_, taken := r.taken[mark]
+	return taken
 }
 
-// Apply takes note of an event's cards. It panics when a card of another account has the same id or number.
+// Apply takes note of an event's cards. It panics when there is a card with the same id or number.
 func (r *Register) Apply(event *eventsv1.AccountEvent) {
-	account := event.GetEnvelope().GetAccountId()
 	for _, c := range issued(event) {
-		if other, taken := r.byID[c.GetCardId()]; taken {
-			panic(fmt.Sprintf("card %s of account %s exists on account %s", c.GetCardId(), account, other))
+		marks := marksOf(c)
+		if r.has(marks[0]) {
+			panic(fmt.Sprintf("card %s of account %s exists", c.GetCardId(), event.GetEnvelope().GetAccountId()))
 		}
-		if other, taken := r.byNumber[string(c.GetNumberFingerprint())]; taken {
-			panic(fmt.Sprintf("card %s has the number of card %s", c.GetCardId(), other))
+		if r.has(marks[1]) {
+			panic(fmt.Sprintf("card %s has the number of another card", c.GetCardId()))
 		}
-		r.byID[c.GetCardId()] = account
-		r.byNumber[string(c.GetNumberFingerprint())] = c.GetCardId()
+		for _, mark := range marks {
+			r.taken[mark] = struct{}{}
+		}
 	}
 }
 

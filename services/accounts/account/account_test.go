@@ -98,6 +98,11 @@ func (s *system) checkReplay() {
 		register.Apply(event)
 	}
 	for id, a := range replayed {
+		decoded, err := Decode(a.Encode(nil))
+		if err != nil {
+			s.Fatal(err)
+		}
+		a = decoded
 		if was := s.accounts[id]; !proto.Equal(a.View().Snapshot, was.View().Snapshot) || a.sequence != was.sequence || fmt.Sprint(a.answered) != fmt.Sprint(was.answered) {
 			s.Fatalf("the replay of account %s differs: %v, was %v", id, a.View(), was.View())
 		}

@@ -34,10 +34,10 @@ func (n NewCard) issue(next *eventsv1.AccountSnapshot, register *Register, event
 	if len(next.GetCards()) >= CardBound {
 		return failure.New(failure.Precondition, "TOO_MANY_CARDS", "account %s has had %d cards, which is the most; open another account", event.GetEnvelope().GetAccountId(), CardBound)
 	}
-	if _, taken := register.byID[n.CardID]; taken {
+	if register.has(idMark(n.CardID)) {
 		return failure.New(failure.AlreadyExists, "CARD_EXISTS", "card %s exists already; card ids are unique in the whole system", n.CardID)
 	}
-	if _, taken := register.byNumber[string(n.Fingerprint)]; taken {
+	if register.has(numberMark(n.Fingerprint)) {
 		return failure.New(failure.AlreadyExists, ReasonNumberTaken, "the number made for the card is taken; try again")
 	}
 	return nil

@@ -34,11 +34,11 @@ func importRules() []importRule {
 	rules := []importRule{
 		{
 			sentence: "the domain is pure: no transport, no input or output, no randomness, and of ours only stored facts, their types and the kinds of failure",
-			folders:  []string{"services/accounts/account", "services/payments/payment", "services/transactions/ledger", "services/internal/failure", "services/internal/command"},
+			folders:  []string{"services/accounts/account", "services/payments/payment", "services/transactions/ledger", "services/internal/failure", "services/internal/command", "services/internal/codec"},
 			testsMay: []string{"services"},
 			forbidden: []string{"context", "crypto/rand", "hash/maphash", "math/rand", "net", "os", "time/tzdata",
 				"google.golang.org/grpc", "github.com"},
-			allowed:  []string{cardlogModule + "/gen/cardlog/events/v1", cardlogModule + "/gen/cardlog/type/v1", cardlogModule + "/services/internal/failure", cardlogModule + "/services/internal/command"},
+			allowed:  []string{cardlogModule + "/gen/cardlog/events/v1", cardlogModule + "/gen/cardlog/type/v1", cardlogModule + "/services/internal/failure", cardlogModule + "/services/internal/command", cardlogModule + "/services/internal/codec"},
 			brokenBy: "services/transactions/ledger/balance.go", withImport: "math/rand/v2",
 		},
 		{

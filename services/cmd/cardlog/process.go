@@ -65,7 +65,7 @@ type config struct {
 
 // checkpoints say how many accounts are kept in memory, and how often states are written to files. The zero value of a field is its default.
 type checkpoints struct {
-	inMemory int    // accounts, of each service
+	inMemory int    // accounts of the ledger; of the other services a share
 	every    uint64 // events of a stream
 }
 
@@ -75,9 +75,13 @@ const (
 	defaultCheckpointEvery = 100_000
 )
 
-// in returns them for a directory.
-func (c checkpoints) in(dir directory) engine.Checkpoints {
-	return engine.Checkpoints{Dir: dir.checkpoints(), InMemory: cmp.Or(c.inMemory, defaultAccountCache), Every: cmp.Or(c.every, defaultCheckpointEvery)}
+// rarelyUsed is how many times fewer accounts are in memory where commands are rare: in accounts and payments.
+const rarelyUsed = 10
+
+// in returns them for a directory and a share of the accounts.
+func (c checkpoints) in(dir directory, share int) engine.Checkpoints {
+	inMemory := (cmp.Or(c.inMemory, defaultAccountCache) + share - 1) / share
+	return engine.Checkpoints{Dir: dir.checkpoints(), InMemory: inMemory, Every: cmp.Or(c.every, defaultCheckpointEvery)}
 }
 
 // serviceName is a service as the command line calls it.
@@ -267,7 +271,8 @@ func (p *process) openServices(ctx context.Context) (err error) {
 
 func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err error) {
 	p.accounts, err = accounts.Open(ctx, p.store.log, accounts.Options{
-		Key: p.key, BIN: p.config.bin, DefaultProfile: ledger.DefaultProfile, KnownProfile: p.knowsProfile,
+		Checkpoints: p.config.checkpoints.in(p.config.dir, rarelyUsed),
+		Key:         p.key, BIN: p.config.bin, DefaultProfile: ledger.DefaultProfile, KnownProfile: p.knowsProfile,
 		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, accountLine), Tracer: p.config.traces.Tracer(),
 	})
 	if err == nil {
@@ -279,7 +284,8 @@ func (p *process) openAccounts(ctx context.Context, onHealth func(bool)) (err er
 func (p *process) openPayments(ctx context.Context, onHealth func(bool)) (err error) {
 	p.payments, err = payments.Open(ctx, p.store.log, payments.Options{
 		Accounts: p.accountsUpstream(), Ledger: p.ledgerUpstreams, ShardOf: transactions.Shard, Rules: p.paymentRules,
-		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, paymentLine), Tracer: p.config.traces.Tracer(),
+		Checkpoints: p.config.checkpoints.in(p.config.dir, rarelyUsed),
+		Clock:       p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, paymentLine), Tracer: p.config.traces.Tracer(),
 	})
 	if err == nil {
 		p.payments.Register(p.server)
@@ -291,7 +297,7 @@ func (p *process) openTransactions(ctx context.Context, onHealth func(bool)) (er
 	p.transactions, err = transactions.Open(ctx, p.store.log, transactions.Options{
 		Accounts: p.accountsUpstream(), Payments: p.paymentsUpstream(), Key: p.key, Shards: p.config.shards, Rules: p.purchaseRules,
 		Clock: p.config.clock, Logger: p.config.logger, OnHealth: onHealth, Admit: p.disk.admit, Journal: journal(p.config.journal, ledgerLine), Tracer: p.config.traces.Tracer(),
-		Checkpoints: p.config.checkpoints.in(p.config.dir),
+		Checkpoints: p.config.checkpoints.in(p.config.dir, 1),
 	})
 	if err == nil {
 		p.transactions.Register(p.server)

@@ -206,6 +206,10 @@ func (b *book) checkReplay() {
 	replayed := New(testAccount)
 	for _, e := range b.log {
 		replayed.Apply(b.decode(e.data), e.sequence)
+		var err error
+		if replayed, err = Decode(replayed.Encode(nil)); err != nil { // it must come to the same with a checkpoint between any two
+			b.Fatalf("%v", err)
+		}
 		if got := dump(replayed); got != e.after {
 			b.Fatalf("the replay of the log differs after event %d:\n%s\nwas\n%s", e.sequence, got, e.after)
 		}

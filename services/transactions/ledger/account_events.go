@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	"github.com/cardlog/cardlog/services/internal/codec"
 	"github.com/cardlog/cardlog/services/internal/command"
 	"github.com/cardlog/cardlog/services/internal/failure"
 )
@@ -106,7 +107,7 @@ func (a *Account) applyAccountFact(event *eventsv1.LedgerEvent) {
 			panic("an account is opened once")
 		}
 		followed = fact.LedgerOpened.GetAccountsSequence()
-		a.state, a.homeCountry, a.profile = fact.LedgerOpened.GetState(), shared(fact.LedgerOpened.GetHomeCountryCode()), shared(fact.LedgerOpened.GetRulesProfile())
+		a.state, a.homeCountry, a.profile = fact.LedgerOpened.GetState(), codec.Shared(fact.LedgerOpened.GetHomeCountryCode()), codec.Shared(fact.LedgerOpened.GetRulesProfile())
 	case *eventsv1.LedgerEvent_LimitChanged:
 		if before := fact.LimitChanged.GetPreviousCreditLimit(); before != a.balances.CreditLimit {
 			panic(fmt.Sprintf("the limit before is %d, the event says %d", a.balances.CreditLimit, before))
@@ -114,7 +115,7 @@ func (a *Account) applyAccountFact(event *eventsv1.LedgerEvent) {
 		followed = fact.LimitChanged.GetAccountsSequence()
 	case *eventsv1.LedgerEvent_AccountChanged:
 		followed = fact.AccountChanged.GetAccountsSequence()
-		a.state, a.homeCountry, a.controls = fact.AccountChanged.GetState(), shared(fact.AccountChanged.GetHomeCountryCode()), fact.AccountChanged.GetControls()
+		a.state, a.homeCountry, a.controls = fact.AccountChanged.GetState(), codec.Shared(fact.AccountChanged.GetHomeCountryCode()), fact.AccountChanged.GetControls()
 	case *eventsv1.LedgerEvent_CardChanged:
 		followed = fact.CardChanged.GetAccountsSequence()
 		for _, changed := range fact.CardChanged.GetCards() {

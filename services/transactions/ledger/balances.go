@@ -5,6 +5,7 @@ import (
 	"math"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	"github.com/cardlog/cardlog/services/internal/codec"
 	"github.com/cardlog/cardlog/services/internal/failure"
 )
 
@@ -37,7 +38,7 @@ type effect struct {
 // plus returns the balances after an effect. It panics when a balance leaves the bounds, or when more is released than was held.
 func (b Balances) plus(e effect) Balances {
 	if e.currency != "" {
-		b.Currency = shared(e.currency)
+		b.Currency = codec.Shared(e.currency)
 	}
 	for _, move := range []struct {
 		balance *int64
