@@ -3,11 +3,12 @@ package payments
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/internal/checkpoint"
+	"github.com/cardlog/cardlog/services/internal/codec"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/failure"
 	"github.com/cardlog/cardlog/services/internal/follower"
@@ -23,25 +24,48 @@ const inFlightBound = 1024
 // catchUpBound is how long a call waits for what was stored before it came.
 const catchUpBound = 500 * time.Millisecond
 
-// table is what is known of accounts from one stream: the newest fact of each. Many may read it, one goroutine writes it.
-type table[T any] struct {
-	mu   sync.RWMutex
-	rows map[string]T
+// table is what is known of accounts from one stream: the newest fact of each, by account id. Many may read it, one goroutine writes it.
+type table[T row] struct{ rows *checkpoint.Table }
+
+// row can be written and read by a codec.
+type row interface {
+	accountRow | ledgerRow
 }
 
-func newTable[T any]() *table[T] { return &table[T]{rows: map[string]T{}} }
+// tableVersion numbers what is in the rows of all tables. It must grow whenever that changes.
+const tableVersion = 1
+
+func newTable[T row]() *table[T] { return &table[T]{rows: checkpoint.NewTable()} }
+
+// openTable returns the table that an earlier process left of a stream, else an empty one.
+func openTable[T row](s *Service, stream string) *table[T] {
+	return &table[T]{rows: s.options.Checkpoints.Table("payments-"+stream, tableVersion, s.options.Logger)}
+}
 
 func (t *table[T]) get(accountID string) (row T, known bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	row, known = t.rows[accountID]
+	encoded, known := t.rows.Get(accountID)
+	if known && codec.Read([]byte(encoded), func(c *codec.Coder) { codeRow(c, &row) }) != nil {
+		panic("a row of what is known of accounts cannot be read") // it was written by this version
+	}
 	return row, known
 }
 
 func (t *table[T]) set(accountID string, row T) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.rows[accountID] = row
+	t.rows.Set(accountID, string(codec.Write(nil, func(c *codec.Coder) { codeRow(c, &row) })))
+}
+
+func codeRow[T row](c *codec.Coder, r *T) {
+	switch r := any(r).(type) {
+	case *accountRow:
+		c.Unsigned(&r.sequence)
+		codec.Small(c, &r.state)
+		c.Word(&r.currency)
+		c.Word(&r.profile)
+	case *ledgerRow:
+		c.Unsigned(&r.sequence)
+		c.Number(&r.owed)
+		c.Unsigned(&r.posted)
+	}
 }
 
 // accountRow is an account as ACCOUNTS tells it.
@@ -68,7 +92,8 @@ var errUndecodable = errors.New("it cannot be decoded")
 func (s *Service) followAccounts() *accountsFollower {
 	return follower.New(follower.Options[*table[accountRow]]{
 		Name: followerName, Upstream: s.options.Accounts, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
-		NewView: newTable[accountRow],
+		NewView: newTable[accountRow], OpenView: func() *table[accountRow] { return openTable[accountRow](s, s.options.Accounts.Name) },
+		Kept: func(known *table[accountRow]) *checkpoint.Table { return known.rows },
 		Fold: func(known *table[accountRow], m eventlog.Message) error {
 			event, err := eventlog.Fact[eventsv1.AccountEvent](m)
 			if err != nil {
@@ -89,7 +114,9 @@ func (s *Service) openLedger(shards []follower.Upstream) []*ledgerFollower {
 	for i, shard := range shards {
 		followers[i] = follower.New(follower.Options[*table[ledgerRow]]{
 			Name: followerName, Upstream: shard, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
-			NewView: newTable[ledgerRow], Fold: foldLedger, OnServing: s.parts.Add(),
+			NewView: newTable[ledgerRow], OpenView: func() *table[ledgerRow] { return openTable[ledgerRow](s, shard.Name) },
+			Kept: func(known *table[ledgerRow]) *checkpoint.Table { return known.rows },
+			Fold: foldLedger, OnServing: s.parts.Add(),
 		})
 	}
 	s.mu.Lock()
@@ -168,7 +195,7 @@ func (s *Service) account(ctx context.Context, accountID string) (accountRow, er
 }
 
 // newest returns an account's row in a follower's table, waiting for the account's newest event where its sequence is known.
-func newest[T any](ctx context.Context, f *follower.Follower[*table[T]], accountID string, sequence func(T) uint64) (row T, err error) {
+func newest[T row](ctx context.Context, f *follower.Follower[*table[T]], accountID string, sequence func(T) uint64) (row T, err error) {
 	wanted := f.Newest(accountID)
 	err = catchUp(ctx, f, func() bool {
 		row, _ = f.View().get(accountID)

@@ -1,49 +1,44 @@
 package transactions
 
 import (
-	"sync"
-
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	"github.com/cardlog/cardlog/services/internal/checkpoint"
 )
 
 // cardIndex finds the account of a card by its id or the fingerprint of its number. It is made from ACCOUNTS.
 type cardIndex struct {
-	mu       sync.RWMutex
-	byID     map[string]string  // card id → account id
-	byNumber map[string]cardRef // fingerprint → card
+	// rows has the account's id by "c" and the card's id, and the card's id by "n" and the fingerprint.
+	rows *checkpoint.Table
 }
+
+// cardIndexVersion numbers what is in the rows. It must grow whenever that changes.
+const cardIndexVersion = 1
 
 // cardRef names a card and its account.
 type cardRef struct{ account, card string }
 
-func newCardIndex() *cardIndex {
-	return &cardIndex{byID: map[string]string{}, byNumber: map[string]cardRef{}}
-}
+func newCardIndex() *cardIndex { return &cardIndex{rows: checkpoint.NewTable()} }
 
 // add takes the cards of an account in.
 func (x *cardIndex) add(event *eventsv1.AccountEvent) {
 	account := event.GetEnvelope().GetAccountId()
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	for _, card := range event.GetAccount().GetCards() {
-		if _, known := x.byID[card.GetCardId()]; known {
-			continue
+		if _, known := x.rows.Get("c" + card.GetCardId()); !known {
+			x.rows.Set("n"+string(card.GetNumberFingerprint()), card.GetCardId())
+			x.rows.Set("c"+card.GetCardId(), account)
 		}
-		x.byID[card.GetCardId()] = account
-		x.byNumber[string(card.GetNumberFingerprint())] = cardRef{account: account, card: card.GetCardId()}
 	}
 }
 
 func (x *cardIndex) findID(cardID string) (cardRef, bool) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	account, known := x.byID[cardID]
+	account, known := x.rows.Get("c" + cardID)
 	return cardRef{account: account, card: cardID}, known
 }
 
 func (x *cardIndex) findNumber(fingerprint []byte) (cardRef, bool) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	ref, known := x.byNumber[string(fingerprint)]
-	return ref, known
+	card, known := x.rows.Get("n" + string(fingerprint))
+	if !known {
+		return cardRef{}, false
+	}
+	return x.findID(card)
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
+	"github.com/cardlog/cardlog/services/internal/checkpoint"
 	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/failure"
@@ -41,7 +42,7 @@ func newAccountsFollower(s *Service) *accountsFollower {
 	c := &carrier{service: s, upstream: s.options.Accounts, seen: func(f followed) uint64 { return f.accounts }}
 	return follower.New(follower.Options[*cardIndex]{
 		Name: followerName, Upstream: c.upstream, InFlight: inFlightBound, Logger: s.options.Logger, Tracer: s.options.Tracer,
-		NewView: newCardIndex,
+		NewView: newCardIndex, OpenView: s.openCardIndex, Kept: func(cards *cardIndex) *checkpoint.Table { return cards.rows },
 		Fold: func(cards *cardIndex, m eventlog.Message) error {
 			event, err := accountEvent(m)
 			if err == nil {
@@ -58,6 +59,11 @@ func newAccountsFollower(s *Service) *accountsFollower {
 		},
 		Resume: c.resume, Check: c.check, OnServing: s.parts.Add(),
 	})
+}
+
+// openCardIndex returns the index that an earlier process left, else an empty one.
+func (s *Service) openCardIndex() *cardIndex {
+	return &cardIndex{rows: s.options.Checkpoints.Table("transactions-"+s.options.Accounts.Name, cardIndexVersion, s.options.Logger)}
 }
 
 func newPaymentsFollower(s *Service) *paymentsFollower {

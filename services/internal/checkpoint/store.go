@@ -131,15 +131,7 @@ func Open(dir, stream string, foldVersion int) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Store{
-		dir: dir, header: fmt.Sprintf("cardlog checkpoints, format %d, stream %s, fold %d\n", formatVersion, stream, foldVersion),
-		lock: flock.New(filepath.Join(dir, "lock")), seed: maphash.MakeSeed(), segments: map[uint32]*segment{}, ended: make(chan struct{}),
-	}
-	s.wake.L = &s.mu
-	s.mark.Store(&Mark{})
-	for i := range s.shards {
-		s.shards[i].entries = map[string]Entry{}
-	}
+	s := newStore(dir, fmt.Sprintf("cardlog checkpoints, format %d, stream %s, fold %d\n", formatVersion, stream, foldVersion))
 	if locked, err := s.lock.TryLock(); err != nil || !locked {
 		return nil, errors.Join(ErrTaken, err)
 	}
@@ -149,6 +141,14 @@ func Open(dir, stream string, foldVersion int) (*Store, error) {
 	}
 	go s.write()
 	return s, nil
+}
+
+func newStore(dir, header string) *Store {
+	s := &Store{dir: dir, header: header, lock: flock.New(filepath.Join(dir, "lock")), seed: maphash.MakeSeed(), segments: map[uint32]*segment{}, ended: make(chan struct{})}
+	s.wake.L = &s.mu
+	s.mark.Store(&Mark{})
+	s.forget()
+	return s
 }
 
 // Mark returns the newest mark that is on file.
@@ -233,7 +233,7 @@ func (s *Store) Put(accountID string, state State, planned int64) {
 	if !known {
 		s.count.Add(1)
 	}
-	s.note(accountID, entry, before.at)
+	s.locate(accountID, entry, before.at)
 }
 
 // set sets an account's entry and returns the one before.
@@ -245,10 +245,15 @@ func (h *shard) set(accountID string, entry Entry) (before Entry, known bool) {
 	return before, known
 }
 
-// note puts into the index where an account's newest state is, which is in the tail. The caller has the lock.
-func (s *Store) note(accountID string, entry Entry, before place) {
+// locate puts into the index where an account's newest state is, which is in the tail. The caller has the lock.
+func (s *Store) locate(accountID string, entry Entry, before place) {
 	s.release(before)
 	s.segments[entry.at.segment].live += int64(entry.at.size)
+	s.record(accountID, entry)
+}
+
+// record appends what is known of an account to the index. The caller has the lock.
+func (s *Store) record(accountID string, entry Entry) {
 	s.tail.index = appendEntry(s.tail.index, accountID, entry)
 	s.tail.records++
 	if len(s.tail.states)+len(s.tail.index) >= flushSize {

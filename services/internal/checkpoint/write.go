@@ -137,7 +137,7 @@ func (s *Store) move(record []byte, from place) {
 	to := place{segment: s.tail.segment, offset: uint32(s.tail.base + int64(len(s.tail.states))), size: from.size}
 	if entry, moved := s.shard(id).move(id, from, to); moved {
 		s.tail.states = append(s.tail.states, record...)
-		s.note(id, entry, from)
+		s.locate(id, entry, from)
 	}
 }
 

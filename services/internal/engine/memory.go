@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -25,6 +26,19 @@ func (c Checkpoints) Part(stream string, of int) Checkpoints {
 	}
 	c.InMemory = (c.InMemory + of - 1) / of
 	return c
+}
+
+// Table opens a table of a name among the checkpoints, with rows of a version; where there are none to be, or another process has it, it is in memory only.
+func (c Checkpoints) Table(name string, version int, logger *slog.Logger) *checkpoint.Table {
+	if c.Dir == "" {
+		return checkpoint.NewTable()
+	}
+	table, err := checkpoint.OpenTable(filepath.Join(c.Dir, name), name, version)
+	if err != nil {
+		logger.Warn("a table is not kept: starting will take longer", slog.String("table", name), slog.Any("error", err))
+		return checkpoint.NewTable()
+	}
+	return table
 }
 
 // Codec is a Domain whose accounts can be kept in files. Encode, Decode and Summary may be called by any goroutine.

@@ -13,6 +13,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/cardlog/cardlog/services/internal/checkpoint"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
 
@@ -48,6 +49,10 @@ type Options[V any] struct {
 	InFlight int
 	// NewView makes an empty view. Optional: the zero value.
 	NewView func() V
+	// OpenView makes the view that the follower begins with, where that may be one that an earlier process left. Optional: NewView makes it.
+	OpenView func() V
+	// Kept returns the table that a view is kept in. What is in it is of no use when it does not belong to the stream. Optional: views are made from the stream.
+	Kept func(view V) *checkpoint.Table
 	// Fold takes an event into a view; events may come again. Optional.
 	Fold func(view V, m eventlog.Message) error
 	// Handle begins what is to be done for an event, in order. A nil Settle means that it is done. Optional.
@@ -85,7 +90,9 @@ type Follower[V any] struct {
 	view    atomic.Pointer[V]
 	ready   chan struct{}
 
-	folding sync.Mutex // held while an event is taken into the view
+	folding sync.Mutex       // held while an event is taken into the view
+	newest  eventlog.Message // taken into the view
+	marked  uint64           // up to where it was noted that the view on file reaches
 
 	mu       sync.Mutex
 	stream   *eventlog.Stream
@@ -126,12 +133,14 @@ func (f *Follower[V]) Run(ctx context.Context) error {
 	if ready := f.options.Upstream.Ready; ready != nil && !AwaitReady(ctx, ready) {
 		return nil
 	}
+	f.openView()
+	defer f.closeView(ctx)
 	wait := firstBackoff
 	for {
 		before := f.Position()
 		err := f.follow(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end was asked for, and is no failure
+			return nil // the end was asked for, and is no failure
 		}
 		if errors.Is(err, ErrUnreadable) {
 			f.set(Stopped, err)
@@ -229,6 +238,10 @@ func (f *Follower[V]) open(ctx context.Context) (after, end uint64, err error) {
 	}
 	position := f.Position()
 	if first {
+		if err := f.takeUpView(ctx, end); err != nil {
+			f.consumer = nil
+			return 0, 0, err
+		}
 		if position, err = f.consumer.Position(ctx); err != nil {
 			f.consumer = nil
 			return 0, 0, err
