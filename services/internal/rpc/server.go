@@ -30,6 +30,8 @@ const (
 	MessageBound = 256 << 10
 	// streamBound is how many calls one connection may have under way.
 	streamBound = 4096
+	// workers is how many goroutines stay to handle calls, with the stacks that calls have grown; more calls than that get a goroutine each, which grows its own anew.
+	workers = 1024
 )
 
 // Server is a gRPC server with health and reflection.
@@ -61,7 +63,7 @@ func NewServer(o Options) (*Server, error) {
 	})
 	stopping, stop := context.WithCancelCause(context.Background())
 	edge := &edge{validator: validator, logger: o.Logger, stopping: stopping, stop: stop}
-	settings := []grpc.ServerOption{grpc.MaxRecvMsgSize(MessageBound), grpc.MaxConcurrentStreams(streamBound)}
+	settings := []grpc.ServerOption{grpc.MaxRecvMsgSize(MessageBound), grpc.MaxConcurrentStreams(streamBound), grpc.NumStreamWorkers(workers)}
 	if o.Metrics != nil {
 		measuring, err := measured(o.Metrics)
 		if err != nil {
