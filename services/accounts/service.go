@@ -129,5 +129,8 @@ func (s *Service) Upstream() follower.Upstream {
 // Stream is the stream ACCOUNTS.
 func (s *Service) Stream() *eventlog.Stream { return s.engine.Stream() }
 
+// Residence returns where the accounts are: in memory, or in the checkpoints.
+func (s *Service) Residence() engine.Residence { return s.engine.Residence() }
+
 // Collect tells Prometheus how the service is.
 func (s *Service) Collect(to chan<- prometheus.Metric) { s.engine.Collect(to) }

@@ -13,6 +13,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 //go:embed templates
@@ -63,6 +65,7 @@ func (c *Console) functions() template.FuncMap {
 		"asset": c.assets.path, "category": c.categories.name, "categories": func() []category { return c.categories.list },
 		"money": formatMoney, "label": label, "tone": tone, "count": count[uint64], "bytes": formatBytes,
 		"day": formatDay, "moment": formatMoment, "clock": formatClock, "iso": formatISO, "zone": c.zone, "controls": c.controlsWords,
+		"ago": func(d *durationpb.Duration) string { return durationWords(d.AsDuration()) },
 	}
 }
 

@@ -147,3 +147,6 @@ func (s *Service) Upstream() follower.Upstream {
 
 // Stream is the stream PAYMENTS.
 func (s *Service) Stream() *eventlog.Stream { return s.engine.Stream() }
+
+// Residence returns where the accounts are: in memory, or in the checkpoints.
+func (s *Service) Residence() engine.Residence { return s.engine.Residence() }

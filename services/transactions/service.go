@@ -236,6 +236,9 @@ func (s *Service) Streams() []*eventlog.Stream {
 	return streams
 }
 
+// Residence returns where the accounts of a shard are: in memory, or in the checkpoints.
+func (s *Service) Residence(shard int) engine.Residence { return s.shards[shard].Residence() }
+
 // Rebuild makes the state of every account again from the ledger, and returns how many events it is made of.
 func (s *Service) Rebuild(ctx context.Context) (events uint64, err error) {
 	for _, shard := range s.shards {

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	adminv1 "github.com/cardlog/cardlog/gen/cardlog/admin/v1"
+	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/failure"
 	"github.com/cardlog/cardlog/services/internal/follower"
@@ -59,25 +60,26 @@ func (p *process) followers(ctx context.Context) (all []follower.Status) {
 
 // written is a stream that a service of this process writes.
 type written struct {
-	service serviceName
-	stream  *eventlog.Stream
+	service   serviceName
+	stream    *eventlog.Stream
+	residence *engine.Residence // of the accounts; nil where the stream has no state
 }
 
 func (p *process) streams() (streams []written) {
 	if p.accounts != nil {
-		streams = append(streams, written{accountsName, p.accounts.Stream()})
+		streams = append(streams, written{accountsName, p.accounts.Stream(), new(p.accounts.Residence())})
 	}
 	if p.payments != nil {
-		streams = append(streams, written{paymentsName, p.payments.Stream()})
+		streams = append(streams, written{paymentsName, p.payments.Stream(), new(p.payments.Residence())})
 	}
 	if p.transactions != nil {
-		for _, stream := range p.transactions.Streams() {
-			streams = append(streams, written{transactionsName, stream})
+		for shard, stream := range p.transactions.Streams() {
+			streams = append(streams, written{transactionsName, stream, new(p.transactions.Residence(shard))})
 		}
 	}
 	if p.feed != nil {
 		if stream := p.feed.Stream(); stream != nil {
-			streams = append(streams, written{feedName, stream})
+			streams = append(streams, written{feedName, stream, nil})
 		}
 	}
 	return streams
@@ -106,8 +108,15 @@ func (o *operations) GetStatus(ctx context.Context, _ *adminv1.GetStatusRequest)
 			return nil, failure.New(failure.Unavailable, "LOG_UNAVAILABLE", "the event log cannot be asked just now; try again").Because(err)
 		}
 		durable, _ := w.stream.Durable()
-		response.Streams = append(response.Streams, &adminv1.StreamStatus{Stream: w.stream.Name(), Writer: string(w.service),
-			LastSequence: extent.Last, DurableSequence: durable, Subjects: extent.Subjects, Bytes: extent.Bytes})
+		status := &adminv1.StreamStatus{Stream: w.stream.Name(), Writer: string(w.service),
+			LastSequence: extent.Last, DurableSequence: durable, Subjects: extent.Subjects, Bytes: extent.Bytes}
+		if is := w.residence; is != nil {
+			status.State = &adminv1.StateStatus{Accounts: uint64(is.Accounts), InMemory: uint64(is.InMemory), CheckpointSequence: is.Checkpoint}
+			if is.Checkpoint > 0 {
+				status.State.CheckpointAge = durationpb.New(time.Since(is.CheckpointAt))
+			}
+		}
+		response.Streams = append(response.Streams, status)
 	}
 	for _, f := range p.followers(ctx) {
 		status := &adminv1.FollowerStatus{Follower: f.Follower, Stream: f.Stream, Position: f.Position, LastSequence: f.Last, Lag: f.Last - f.Position, State: followerStates[f.State]}

@@ -61,7 +61,8 @@ func TestStatusShowsServicesStreamsAndFollowers(t *testing.T) {
 	})
 	for _, line := range []string{
 		"accounts serving", "payments serving", "transactions serving", "feed serving",
-		"ACCOUNTS accounts 2 2 1 0.0", "PAYMENTS payments 1 1 1 0.0", `LEDGER_0\d transactions 4 4 1 0.0`, `LEDGER_0\d transactions 0 0 0 0.0`, `EVENTS feed 7 7 \d+ 0.0`,
+		`ACCOUNTS accounts 2 2 1 0.0 1 \S+ \S+`, `PAYMENTS payments 1 1 1 0.0 [01] \S+ \S+`, `LEDGER_0\d transactions 4 4 1 0.0 [01] \S+ \S+`, `LEDGER_0\d transactions 0 0 0 0.0 0 - -`,
+		`EVENTS feed 7 7 \d+ 0.0 - - -`,
 		"payments ACCOUNTS 2 2 0 following", "transactions ACCOUNTS 2 2 0 following", "transactions PAYMENTS 1 1 0 following",
 		`payments LEDGER_0\d 4 4 0 following`, "feed PAYMENTS 1 1 0 following", `feed LEDGER_0\d 4 4 0 following`,
 	} {

@@ -143,9 +143,17 @@ func writeStatus(out io.Writer, s *adminv1.GetStatusResponse) error {
 		}
 		services.row(service.GetService(), state)
 	}
-	streams := newTable("STREAM", "WRITER", " LAST", " DURABLE", " SUBJECTS", " MiB")
+	streams := newTable("STREAM", "WRITER", " LAST", " DURABLE", " SUBJECTS", " MiB", " IN MEMORY", " CHECKPOINT", " AGE")
 	for _, stream := range s.GetStreams() {
-		streams.row(stream.GetStream(), stream.GetWriter(), stream.GetLastSequence(), stream.GetDurableSequence(), stream.GetSubjects(), inMiB(stream.GetBytes()))
+		inMemory, checkpoint, age := "-", "-", "-"
+		if state := stream.GetState(); state != nil {
+			inMemory = strconv.FormatUint(state.GetInMemory(), 10)
+			if state.GetCheckpointAge() != nil {
+				checkpoint, age = strconv.FormatUint(state.GetCheckpointSequence(), 10), state.GetCheckpointAge().AsDuration().Round(time.Second).String()
+			}
+		}
+		streams.row(stream.GetStream(), stream.GetWriter(), stream.GetLastSequence(), stream.GetDurableSequence(), stream.GetSubjects(), inMiB(stream.GetBytes()),
+			inMemory, checkpoint, age)
 	}
 	followers := newTable("FOLLOWER", "STREAM", " POSITION", " LAST", " LAG", "STATE")
 	for _, f := range s.GetFollowers() {

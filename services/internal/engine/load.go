@@ -197,6 +197,7 @@ const evictBound = 64
 
 // shrink drops accounts from memory that were not used for long, as long as there are too many: at most some, so that nobody waits for it.
 func (e *Engine[S, C, E, V]) shrink(most int) {
+	defer func() { e.inMemory.Store(int64(len(e.fold.accounts))) }()
 	m := e.fold.memory
 	if m == nil || m.store.Err() != nil {
 		return
@@ -211,5 +212,4 @@ func (e *Engine[S, C, E, V]) shrink(most int) {
 		e.views.drop(a.id) // from now on readers look into the store
 		e.fold.forget(a)
 	}
-	e.inMemory.Store(int64(len(e.fold.accounts)))
 }

@@ -457,7 +457,9 @@ type StreamStatus struct {
 	// Number of its subjects: one for each account, and in EVENTS one for each kind of event on it.
 	Subjects uint64 `protobuf:"varint,5,opt,name=subjects,proto3" json:"subjects,omitempty"`
 	// Bytes that it takes on disk.
-	Bytes         uint64 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Bytes uint64 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The state that its writer folds from it; absent where there is none.
+	State         *StateStatus `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +536,86 @@ func (x *StreamStatus) GetBytes() uint64 {
 	return 0
 }
 
+func (x *StreamStatus) GetState() *StateStatus {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// StateStatus is the state of the accounts in one stream.
+type StateStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of accounts.
+	Accounts uint64 `protobuf:"varint,1,opt,name=accounts,proto3" json:"accounts,omitempty"`
+	// Number of those in memory; the others are loaded when they are needed.
+	InMemory uint64 `protobuf:"varint,2,opt,name=in_memory,json=inMemory,proto3" json:"in_memory,omitempty"`
+	// Sequence up to which the state is in the checkpoints: a start reads what is behind it. 0 where there are none.
+	CheckpointSequence uint64 `protobuf:"varint,3,opt,name=checkpoint_sequence,json=checkpointSequence,proto3" json:"checkpoint_sequence,omitempty"`
+	// How long ago the checkpoints came to it; absent where there are none.
+	CheckpointAge *durationpb.Duration `protobuf:"bytes,4,opt,name=checkpoint_age,json=checkpointAge,proto3" json:"checkpoint_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateStatus) Reset() {
+	*x = StateStatus{}
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateStatus) ProtoMessage() {}
+
+func (x *StateStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateStatus.ProtoReflect.Descriptor instead.
+func (*StateStatus) Descriptor() ([]byte, []int) {
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *StateStatus) GetAccounts() uint64 {
+	if x != nil {
+		return x.Accounts
+	}
+	return 0
+}
+
+func (x *StateStatus) GetInMemory() uint64 {
+	if x != nil {
+		return x.InMemory
+	}
+	return 0
+}
+
+func (x *StateStatus) GetCheckpointSequence() uint64 {
+	if x != nil {
+		return x.CheckpointSequence
+	}
+	return 0
+}
+
+func (x *StateStatus) GetCheckpointAge() *durationpb.Duration {
+	if x != nil {
+		return x.CheckpointAge
+	}
+	return nil
+}
+
 // FollowerStatus is one follower of one stream.
 type FollowerStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -557,7 +639,7 @@ type FollowerStatus struct {
 
 func (x *FollowerStatus) Reset() {
 	*x = FollowerStatus{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +651,7 @@ func (x *FollowerStatus) String() string {
 func (*FollowerStatus) ProtoMessage() {}
 
 func (x *FollowerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[7]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +664,7 @@ func (x *FollowerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowerStatus.ProtoReflect.Descriptor instead.
 func (*FollowerStatus) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{7}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FollowerStatus) GetFollower() string {
@@ -645,7 +727,7 @@ type RebuildViewRequest struct {
 
 func (x *RebuildViewRequest) Reset() {
 	*x = RebuildViewRequest{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +739,7 @@ func (x *RebuildViewRequest) String() string {
 func (*RebuildViewRequest) ProtoMessage() {}
 
 func (x *RebuildViewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[8]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +752,7 @@ func (x *RebuildViewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildViewRequest.ProtoReflect.Descriptor instead.
 func (*RebuildViewRequest) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{8}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RebuildViewRequest) GetView() string {
@@ -693,7 +775,7 @@ type RebuildViewResponse struct {
 
 func (x *RebuildViewResponse) Reset() {
 	*x = RebuildViewResponse{}
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[9]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +787,7 @@ func (x *RebuildViewResponse) String() string {
 func (*RebuildViewResponse) ProtoMessage() {}
 
 func (x *RebuildViewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[9]
+	mi := &file_cardlog_admin_v1_operations_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +800,7 @@ func (x *RebuildViewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RebuildViewResponse.ProtoReflect.Descriptor instead.
 func (*RebuildViewResponse) Descriptor() ([]byte, []int) {
-	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{9}
+	return file_cardlog_admin_v1_operations_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RebuildViewResponse) GetEvents() uint64 {
@@ -762,14 +844,20 @@ const file_cardlog_admin_v1_operations_proto_rawDesc = "" +
 	"\adecided\x18\x02 \x01(\x04R\adecided\"C\n" +
 	"\rServiceStatus\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x18\n" +
-	"\aserving\x18\x02 \x01(\bR\aserving\"\xc0\x01\n" +
+	"\aserving\x18\x02 \x01(\bR\aserving\"\xf5\x01\n" +
 	"\fStreamStatus\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x16\n" +
 	"\x06writer\x18\x02 \x01(\tR\x06writer\x12#\n" +
 	"\rlast_sequence\x18\x03 \x01(\x04R\flastSequence\x12)\n" +
 	"\x10durable_sequence\x18\x04 \x01(\x04R\x0fdurableSequence\x12\x1a\n" +
 	"\bsubjects\x18\x05 \x01(\x04R\bsubjects\x12\x14\n" +
-	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\"\xe8\x01\n" +
+	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x123\n" +
+	"\x05state\x18\a \x01(\v2\x1d.cardlog.admin.v1.StateStatusR\x05state\"\xb9\x01\n" +
+	"\vStateStatus\x12\x1a\n" +
+	"\baccounts\x18\x01 \x01(\x04R\baccounts\x12\x1b\n" +
+	"\tin_memory\x18\x02 \x01(\x04R\binMemory\x12/\n" +
+	"\x13checkpoint_sequence\x18\x03 \x01(\x04R\x12checkpointSequence\x12@\n" +
+	"\x0echeckpoint_age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\rcheckpointAge\"\xe8\x01\n" +
 	"\x0eFollowerStatus\x12\x1a\n" +
 	"\bfollower\x18\x01 \x01(\tR\bfollower\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x1a\n" +
@@ -806,7 +894,7 @@ func file_cardlog_admin_v1_operations_proto_rawDescGZIP() []byte {
 }
 
 var file_cardlog_admin_v1_operations_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cardlog_admin_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_cardlog_admin_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_cardlog_admin_v1_operations_proto_goTypes = []any{
 	(FollowerState)(0),          // 0: cardlog.admin.v1.FollowerState
 	(*GetStatusRequest)(nil),    // 1: cardlog.admin.v1.GetStatusRequest
@@ -816,30 +904,33 @@ var file_cardlog_admin_v1_operations_proto_goTypes = []any{
 	(*LatencyBucket)(nil),       // 5: cardlog.admin.v1.LatencyBucket
 	(*ServiceStatus)(nil),       // 6: cardlog.admin.v1.ServiceStatus
 	(*StreamStatus)(nil),        // 7: cardlog.admin.v1.StreamStatus
-	(*FollowerStatus)(nil),      // 8: cardlog.admin.v1.FollowerStatus
-	(*RebuildViewRequest)(nil),  // 9: cardlog.admin.v1.RebuildViewRequest
-	(*RebuildViewResponse)(nil), // 10: cardlog.admin.v1.RebuildViewResponse
-	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
+	(*StateStatus)(nil),         // 8: cardlog.admin.v1.StateStatus
+	(*FollowerStatus)(nil),      // 9: cardlog.admin.v1.FollowerStatus
+	(*RebuildViewRequest)(nil),  // 10: cardlog.admin.v1.RebuildViewRequest
+	(*RebuildViewResponse)(nil), // 11: cardlog.admin.v1.RebuildViewResponse
+	(*durationpb.Duration)(nil), // 12: google.protobuf.Duration
 }
 var file_cardlog_admin_v1_operations_proto_depIdxs = []int32{
 	6,  // 0: cardlog.admin.v1.GetStatusResponse.services:type_name -> cardlog.admin.v1.ServiceStatus
 	7,  // 1: cardlog.admin.v1.GetStatusResponse.streams:type_name -> cardlog.admin.v1.StreamStatus
-	8,  // 2: cardlog.admin.v1.GetStatusResponse.followers:type_name -> cardlog.admin.v1.FollowerStatus
+	9,  // 2: cardlog.admin.v1.GetStatusResponse.followers:type_name -> cardlog.admin.v1.FollowerStatus
 	4,  // 3: cardlog.admin.v1.GetStatusResponse.decisions:type_name -> cardlog.admin.v1.DecisionStatus
 	3,  // 4: cardlog.admin.v1.GetStatusResponse.disk:type_name -> cardlog.admin.v1.DiskStatus
 	5,  // 5: cardlog.admin.v1.DecisionStatus.latency:type_name -> cardlog.admin.v1.LatencyBucket
-	11, // 6: cardlog.admin.v1.LatencyBucket.up_to:type_name -> google.protobuf.Duration
-	0,  // 7: cardlog.admin.v1.FollowerStatus.state:type_name -> cardlog.admin.v1.FollowerState
-	11, // 8: cardlog.admin.v1.RebuildViewResponse.elapsed:type_name -> google.protobuf.Duration
-	1,  // 9: cardlog.admin.v1.OperationsService.GetStatus:input_type -> cardlog.admin.v1.GetStatusRequest
-	9,  // 10: cardlog.admin.v1.OperationsService.RebuildView:input_type -> cardlog.admin.v1.RebuildViewRequest
-	2,  // 11: cardlog.admin.v1.OperationsService.GetStatus:output_type -> cardlog.admin.v1.GetStatusResponse
-	10, // 12: cardlog.admin.v1.OperationsService.RebuildView:output_type -> cardlog.admin.v1.RebuildViewResponse
-	11, // [11:13] is the sub-list for method output_type
-	9,  // [9:11] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	12, // 6: cardlog.admin.v1.LatencyBucket.up_to:type_name -> google.protobuf.Duration
+	8,  // 7: cardlog.admin.v1.StreamStatus.state:type_name -> cardlog.admin.v1.StateStatus
+	12, // 8: cardlog.admin.v1.StateStatus.checkpoint_age:type_name -> google.protobuf.Duration
+	0,  // 9: cardlog.admin.v1.FollowerStatus.state:type_name -> cardlog.admin.v1.FollowerState
+	12, // 10: cardlog.admin.v1.RebuildViewResponse.elapsed:type_name -> google.protobuf.Duration
+	1,  // 11: cardlog.admin.v1.OperationsService.GetStatus:input_type -> cardlog.admin.v1.GetStatusRequest
+	10, // 12: cardlog.admin.v1.OperationsService.RebuildView:input_type -> cardlog.admin.v1.RebuildViewRequest
+	2,  // 13: cardlog.admin.v1.OperationsService.GetStatus:output_type -> cardlog.admin.v1.GetStatusResponse
+	11, // 14: cardlog.admin.v1.OperationsService.RebuildView:output_type -> cardlog.admin.v1.RebuildViewResponse
+	13, // [13:15] is the sub-list for method output_type
+	11, // [11:13] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_cardlog_admin_v1_operations_proto_init() }
@@ -853,7 +944,7 @@ func file_cardlog_admin_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cardlog_admin_v1_operations_proto_rawDesc), len(file_cardlog_admin_v1_operations_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
