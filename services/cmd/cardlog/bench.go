@@ -15,6 +15,7 @@ import (
 
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	"github.com/cardlog/cardlog/services/bench"
+	"github.com/cardlog/cardlog/services/internal/rpc"
 	"github.com/cardlog/cardlog/services/internal/telemetry"
 )
 
@@ -131,7 +132,7 @@ func newBenchEchoCommand() *cobra.Command {
 				return err
 			}
 			keepHeadroom() // as the server has that it is a ceiling for
-			server := grpc.NewServer()
+			server := grpc.NewServer(rpc.Transport()...)
 			transactionsv1.RegisterTransactionsServiceServer(server, bench.Echo{})
 			go func() {
 				_, _ = io.Copy(io.Discard, command.InOrStdin())

@@ -34,6 +34,11 @@ const (
 	workers = 1024
 )
 
+// Transport are the settings of gRPC itself.
+func Transport() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.MaxRecvMsgSize(MessageBound), grpc.MaxConcurrentStreams(streamBound), grpc.NumStreamWorkers(workers)}
+}
+
 // Server is a gRPC server with health and reflection.
 type Server struct {
 	*grpc.Server
@@ -63,7 +68,7 @@ func NewServer(o Options) (*Server, error) {
 	})
 	stopping, stop := context.WithCancelCause(context.Background())
 	edge := &edge{validator: validator, logger: o.Logger, stopping: stopping, stop: stop}
-	settings := []grpc.ServerOption{grpc.MaxRecvMsgSize(MessageBound), grpc.MaxConcurrentStreams(streamBound), grpc.NumStreamWorkers(workers)}
+	settings := Transport()
 	if o.Metrics != nil {
 		measuring, err := measured(o.Metrics)
 		if err != nil {
