@@ -304,7 +304,6 @@ func (e *Engine[S, C, E, V]) showAll() {
 		e.show(a)
 		e.list(a)
 	}
-	e.meter.accounts.Store(int64(e.accounts()))
 	e.inMemory.Store(int64(len(e.fold.accounts)))
 	e.announce()
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -10,10 +9,7 @@ import (
 )
 
 // meter is what Prometheus is told of an engine beside what it can see by itself.
-type meter struct {
-	accounts  atomic.Int64 // in memory
-	stepDowns *prometheus.CounterVec
-}
+type meter struct{ stepDowns *prometheus.CounterVec }
 
 // Why an engine stepped down.
 const (
@@ -42,14 +38,25 @@ var (
 	streamLabel    = []string{"stream"}
 	engineQueue    = prometheus.NewDesc("cardlog_engine_queued_commands", "Number of commands and questions that wait to be taken.", streamLabel, nil)
 	engineUnderway = prometheus.NewDesc("cardlog_engine_underway_commands", "Number of commands and questions that came and are not answered yet, those that wait included.", streamLabel, nil)
-	engineAccounts = prometheus.NewDesc("cardlog_engine_accounts", "Number of accounts in memory.", streamLabel, nil)
+	engineAccounts = prometheus.NewDesc("cardlog_engine_accounts", "Number of accounts, in memory or not.", streamLabel, nil)
+	engineInMemory = prometheus.NewDesc("cardlog_engine_accounts_in_memory", "Number of accounts in memory.", streamLabel, nil)
+	checkpointLag  = prometheus.NewDesc("cardlog_checkpoint_lag_events", "Number of durable events that are not in the checkpoints: a start reads them.", streamLabel, nil)
+	checkpointTime = prometheus.NewDesc("cardlog_checkpoint_timestamp_seconds", "When the checkpoints came to where they are, in seconds of the Unix epoch; 0 where there are none.", streamLabel, nil)
 )
 
 // Collect tells Prometheus how the engine is.
 func (e *Engine[S, C, E, V]) Collect(to chan<- prometheus.Metric) {
-	stream := e.stream.Name()
-	to <- prometheus.MustNewConstMetric(engineQueue, prometheus.GaugeValue, float64(len(e.queue)), stream)
-	to <- prometheus.MustNewConstMetric(engineUnderway, prometheus.GaugeValue, float64(e.underway.Load()), stream)
-	to <- prometheus.MustNewConstMetric(engineAccounts, prometheus.GaugeValue, float64(e.meter.accounts.Load()), stream)
+	durable, _ := e.stream.Durable()
+	is := e.Residence()
+	written := 0.0
+	if is.Checkpoint > 0 {
+		written = float64(is.CheckpointAt.UnixMilli()) / 1000
+	}
+	for what, value := range map[*prometheus.Desc]float64{
+		engineQueue: float64(len(e.queue)), engineUnderway: float64(e.underway.Load()), engineAccounts: float64(is.Accounts), engineInMemory: float64(is.InMemory),
+		checkpointLag: float64(durable - min(is.Checkpoint, durable)), checkpointTime: written,
+	} {
+		to <- prometheus.MustNewConstMetric(what, prometheus.GaugeValue, value, e.stream.Name())
+	}
 	e.meter.stepDowns.Collect(to)
 }

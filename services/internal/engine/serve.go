@@ -246,7 +246,7 @@ func (e *Engine[S, C, E, V]) settle() {
 	e.durable = done.last()
 	e.saveSettled()
 	e.shrink(evictBound + len(done.items))
-	e.meter.accounts.Store(int64(e.accounts()))
+	e.inMemory.Store(int64(len(e.fold.accounts)))
 	if len(e.waiters) == 0 {
 		return
 	}
