@@ -220,11 +220,13 @@ type reached struct {
 	epoch int
 }
 
-// reach notes a mark, unless the states before it were thrown away meanwhile.
+// reach notes a mark, unless the states before it were thrown away meanwhile, or a later mark was there first.
 func (e *Engine[S, C, E, V]) reach(r reached) {
-	if r.epoch == e.epoch {
-		e.store.Reach(r.mark)
+	if r.epoch != e.epoch || r.epoch == e.newest.epoch && r.mark.Through < e.newest.mark.Through {
+		return
 	}
+	e.newest = r
+	e.store.Reach(r.mark)
 }
 
 // markOf returns the mark at a sequence.

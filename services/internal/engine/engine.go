@@ -66,6 +66,7 @@ type Engine[S any, C Command, E Event, V any] struct {
 
 	marked     uint64 // how far the checkpoints reach, and when that was noted
 	markedTime time.Time
+	newest     reached       // of the marks that the store was told
 	dirty      []*account[S] // whose states are to be written by the next pass
 	pass       *pass[S]      // under way
 	saves      []saving[S]   // states after the round in flight
