@@ -10,6 +10,7 @@ import (
 	"time"
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
+	adminv1 "github.com/cardlog/cardlog/gen/cardlog/admin/v1"
 	"github.com/cardlog/cardlog/services/replay"
 )
 
@@ -87,6 +88,12 @@ func TestCheckpointsMayBeDeleted(t *testing.T) {
 			t.Fatal(err)
 		}
 		b = connectBank(t, p.endpoints().GRPC)
+		for _, stream := range must(adminv1.NewOperationsServiceClient(b.connection).GetStatus(t.Context(), &adminv1.GetStatusRequest{}))(t).GetStreams() {
+			if stream.GetStream() == "LEDGER_00" && (stream.GetState().GetInMemory() > 15 || stream.GetState().GetCheckpointSequence() > stream.GetLastSequence() ||
+				between.is != "they are deleted" && stream.GetState().GetCheckpointSequence() != stream.GetLastSequence()) {
+				t.Errorf("%s: status is %v", between.is, stream)
+			}
+		}
 		for id, got := range read(b) {
 			if got != want[id] {
 				t.Errorf("%s: account %s has %+v, had %+v", between.is, id, got, want[id])

@@ -116,7 +116,7 @@ func (s *Store) newIndex() (err error) {
 		}
 		delete(s.segments, number)
 	}
-	if s.index, err = os.Create(filepath.Join(s.dir, indexName)); err != nil {
+	if s.index, err = os.OpenFile(filepath.Join(s.dir, indexName), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
 		return err
 	}
 	_, err = s.index.WriteString(s.header)

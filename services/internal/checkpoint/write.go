@@ -157,7 +157,7 @@ func (h *shard) move(accountID string, from, to place) (Entry, bool) {
 // rewriteIndex writes an index of what is known now, and puts it in the place of the old one.
 func (s *Store) rewriteIndex() error {
 	path := filepath.Join(s.dir, indexName)
-	file, err := os.Create(path + ".new")
+	file, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

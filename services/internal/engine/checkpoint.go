@@ -63,13 +63,14 @@ func (e *Engine[S, C, E, V]) startFromCheckpoints(ctx context.Context, last uint
 			e.options.Logger.WarnContext(ctx, "the checkpoints are not of this log; they are made again from it", slog.String("stream", e.stream.Name()))
 		}
 		e.store.Reset()
+		e.marked = 0
 		return nil
 	}
 	f.last = command.Position{Sequence: mark.Through, Time: at}
 	if recorded := e.stream.Recorded(); recorded > 0 { // whether the log has a gap behind what is known to be durable is known when it was read
 		f.last.Sequence = min(f.last.Sequence, recorded)
 	}
-	e.marked, e.markedTime = mark.Through, time.Now()
+	e.marked = mark.Through
 	return e.restore(mark.Through, last)
 }
 
@@ -119,7 +120,7 @@ func (e *Engine[S, C, E, V]) restore(through, last uint64) error {
 // planAll plans what is due of the accounts in the store, and forgets what readers saw of them when they were in memory.
 func (e *Engine[S, C, E, V]) planAll() {
 	e.plan, e.wanted = duePlan{}, 0
-	e.dirty, e.pass, e.saves = nil, nil, nil
+	e.dirty, e.pass, e.saves, e.markedTime = nil, nil, nil, time.Now()
 	if e.fold.memory == nil {
 		return
 	}

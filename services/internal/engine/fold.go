@@ -65,26 +65,39 @@ func (e *EventError) Error() string {
 // Add folds one stored message in. It returns an *EventError when the message cannot be read, does not link to the account's previous event, answers a command
 // that was answered before, or breaks an invariant; the account's state is then not to be relied on.
 func (f *Fold[S, C, E, V]) Add(stream string, m eventlog.Message) error {
-	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
-	wrong := func(format string, args ...any) error {
-		return &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Problem: fmt.Sprintf(format, args...)}
-	}
+	return f.add(stream, f.decode(m))
+}
+
+// decoded is a stored message with its event, unless that cannot be read.
+type decoded[E Event] struct {
+	eventlog.Message
+	event    E
+	readable bool
+}
+
+// decode reads a message's event. It may be called by any goroutine.
+func (f *Fold[S, C, E, V]) decode(m eventlog.Message) decoded[E] {
 	event := f.domain.Empty()
-	if err := proto.Unmarshal(m.Data, event); err != nil {
-		return wrong("the event cannot be decoded")
+	return decoded[E]{m, event, proto.Unmarshal(m.Data, event) == nil}
+}
+
+func (f *Fold[S, C, E, V]) add(stream string, m decoded[E]) error {
+	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	if !m.readable {
+		return &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Problem: "the event cannot be decoded"}
 	}
 	if f.memory != nil && f.memory.has(f.accounts[id], id, m.Sequence) {
-		f.move(command.Position{Sequence: m.Sequence, Time: event.GetEnvelope().GetDecidedAt().AsTime()})
+		f.move(command.Position{Sequence: m.Sequence, Time: m.event.GetEnvelope().GetDecidedAt().AsTime()})
 		return nil
 	}
 	a, err := f.account(id, m.Subject, m.Sequence)
 	if err != nil {
 		return err
 	}
-	err = f.fold(stream, a, event, m)
+	err = f.fold(stream, a, m)
 	if err != nil && a.unproven { // the checkpoint may be wrong, and not the log
 		if a, err = f.remade(a, m.Sequence); err == nil {
-			err = f.fold(stream, a, event, m)
+			err = f.fold(stream, a, m)
 		}
 	}
 	if err != nil {
@@ -110,23 +123,23 @@ func (f *Fold[S, C, E, V]) remade(a *account[S], before uint64) (*account[S], er
 }
 
 // fold folds a stored event into its account's state, or returns an *EventError when it does not follow from that.
-func (f *Fold[S, C, E, V]) fold(stream string, a *account[S], event E, m eventlog.Message) error {
-	hash, err := f.follows(stream, a, event, m)
+func (f *Fold[S, C, E, V]) fold(stream string, a *account[S], m decoded[E]) error {
+	hash, err := f.follows(stream, a, m)
 	if err != nil {
 		return err
 	}
-	if err := f.apply(a, event, command.Position{Sequence: m.Sequence, Time: event.GetEnvelope().GetDecidedAt().AsTime()}, hash); err != nil {
+	if err := f.apply(a, m.event, command.Position{Sequence: m.Sequence, Time: m.event.GetEnvelope().GetDecidedAt().AsTime()}, hash); err != nil {
 		return &EventError{Stream: stream, Sequence: m.Sequence, Account: a.id, Problem: err.Error()}
 	}
 	return nil
 }
 
 // follows returns the chain hash of a stored event, or an *EventError when it does not follow from an account's state.
-func (f *Fold[S, C, E, V]) follows(stream string, a *account[S], event E, m eventlog.Message) (Hash, error) {
+func (f *Fold[S, C, E, V]) follows(stream string, a *account[S], m decoded[E]) (Hash, error) {
 	wrong := func(format string, args ...any) (Hash, error) {
 		return Hash{}, &EventError{Stream: stream, Sequence: m.Sequence, Account: a.id, Problem: fmt.Sprintf(format, args...)}
 	}
-	envelope := event.GetEnvelope()
+	envelope := m.event.GetEnvelope()
 	if envelope.GetAccountId() != a.id {
 		return wrong("the event belongs to another account")
 	}
@@ -142,11 +155,11 @@ func (f *Fold[S, C, E, V]) follows(stream string, a *account[S], event E, m even
 		return wrong("the chain hash does not match: this event, or one before it, was changed")
 	}
 	decidedAt := envelope.GetDecidedAt().AsTime()
-	for attribute, value := range map[string]string{
-		"ce-id": cloudEventID(stream, m.Sequence), "ce-type": f.domain.EventType(event), "ce-time": eventlog.FormatTime(decidedAt),
+	for _, attribute := range [...][2]string{
+		{"ce-id", cloudEventID(stream, m.Sequence)}, {"ce-type", f.domain.EventType(m.event)}, {"ce-time", eventlog.FormatTime(decidedAt)},
 	} {
-		if stored := m.Header.Get(attribute); stored != value {
-			return wrong("the header %s is %q, not %q", attribute, stored, value)
+		if stored := m.Header.Get(attribute[0]); stored != attribute[1] {
+			return wrong("the header %s is %q, not %q", attribute[0], stored, attribute[1])
 		}
 	}
 	if decidedAt.Before(f.last.Time) {

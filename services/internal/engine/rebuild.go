@@ -45,11 +45,32 @@ func (e *Engine[S, C, E, V]) Rebuild(ctx context.Context) (events uint64, err er
 	}
 }
 
+// readAhead is how many events are read and decoded while others are folded.
+const readAhead = 1024
+
 // foldThrough takes the events of the log up to a sequence into a fold that has those before.
 func (e *Engine[S, C, E, V]) foldThrough(ctx context.Context, fold *Fold[S, C, E, V], through uint64) error {
-	err := e.stream.Read(ctx, eventlog.Range{After: fold.last.Sequence, Through: through}, func(m eventlog.Message) error {
-		return fold.Add(e.stream.Name(), m)
-	})
+	after := fold.last.Sequence
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	ahead, ended := make(chan decoded[E], readAhead), make(chan error, 1)
+	go func() {
+		defer close(ahead)
+		ended <- e.stream.Read(reading, eventlog.Range{After: after, Through: through}, func(m eventlog.Message) error {
+			select {
+			case ahead <- fold.decode(m):
+				return nil
+			case <-reading.Done():
+				return reading.Err()
+			}
+		})
+	}()
+	for m := range ahead {
+		if err := fold.add(e.stream.Name(), m); err != nil {
+			return err
+		}
+	}
+	err := <-ended
 	if err == nil && fold.last.Sequence < through {
 		err = fmt.Errorf("%w: read %s up to %d of %d", eventlog.ErrUnreachable, e.stream.Name(), fold.last.Sequence, through)
 	}

@@ -190,6 +190,7 @@ func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Ti
 		panic(err)
 	}
 	e.fold.keep(a)
+	e.inMemory.Store(int64(len(e.fold.accounts)))
 	e.list(a)
 	if a.cell == nil {
 		a.cell = e.views.cell(a.id)
