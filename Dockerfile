@@ -10,13 +10,13 @@ RUN go mod download
 COPY gen gen
 COPY services services
 RUN CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /image/cardlog ./services/cmd/cardlog \
- && mkdir -p /image/etc/ssl/certs /data \
+ && mkdir -p /image/etc/ssl/certs /own/data /own/keys \
  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
  && cp "$(go env GOROOT)/lib/time/zoneinfo.zip" /image/
 
 FROM scratch
 COPY --from=build /image /
-COPY --from=build --chown=65532:65532 /data /data
+COPY --from=build --chown=65532:65532 /own /
 ENV ZONEINFO=/zoneinfo.zip
 USER 65532:65532
 WORKDIR /data
