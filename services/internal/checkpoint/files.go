@@ -169,6 +169,10 @@ func (s *Store) takeIndexed(body []byte) bool {
 		if r.broken {
 			return false
 		}
+		if s.rows != nil {
+			s.rows.set(id, entry.Summary)
+			break
+		}
 		entries := s.shard(id).entries
 		if _, known := entries[id]; !known {
 			s.count.Add(1)
@@ -176,6 +180,9 @@ func (s *Store) takeIndexed(body []byte) bool {
 		entries[id] = entry
 	case dropRecord:
 		id := r.text()
+		if s.rows != nil {
+			s.rows.remove(id)
+		}
 		if _, known := s.shard(id).entries[id]; known {
 			s.count.Add(-1)
 			delete(s.shard(id).entries, id)

@@ -78,6 +78,7 @@ type Store struct {
 	seed   maphash.Seed
 	shards [64]shard
 	count  atomic.Int64
+	rows   *rows                // of the table that it is the file of; nil when it keeps states
 	mark   atomic.Pointer[Mark] // the newest one on file
 
 	mu       sync.Mutex
@@ -128,10 +129,21 @@ const (
 // Open opens the store in a directory, and makes it where there is none, or where what is there was made of another stream or by another fold version.
 // It returns ErrTaken when another process has it.
 func Open(dir, stream string, foldVersion int) (*Store, error) {
+	return open(dir, stream, foldVersion, nil)
+}
+
+// open is Open, for the file of a table where rows are given.
+func open(dir, stream string, foldVersion int, rows *rows) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := newStore(dir, fmt.Sprintf("cardlog checkpoints, format %d, stream %s, fold %d\n", formatVersion, stream, foldVersion))
+	s := &Store{
+		dir: dir, header: fmt.Sprintf("cardlog checkpoints, format %d, stream %s, fold %d\n", formatVersion, stream, foldVersion), rows: rows,
+		lock: flock.New(filepath.Join(dir, "lock")), seed: maphash.MakeSeed(), segments: map[uint32]*segment{}, ended: make(chan struct{}),
+	}
+	s.wake.L = &s.mu
+	s.mark.Store(&Mark{})
+	s.forget()
 	if locked, err := s.lock.TryLock(); err != nil || !locked {
 		return nil, errors.Join(ErrTaken, err)
 	}
@@ -141,14 +153,6 @@ func Open(dir, stream string, foldVersion int) (*Store, error) {
 	}
 	go s.write()
 	return s, nil
-}
-
-func newStore(dir, header string) *Store {
-	s := &Store{dir: dir, header: header, lock: flock.New(filepath.Join(dir, "lock")), seed: maphash.MakeSeed(), segments: map[uint32]*segment{}, ended: make(chan struct{})}
-	s.wake.L = &s.mu
-	s.mark.Store(&Mark{})
-	s.forget()
-	return s
 }
 
 // Mark returns the newest mark that is on file.
@@ -301,6 +305,9 @@ func (s *Store) Reset() {
 
 // forget forgets all entries.
 func (s *Store) forget() {
+	if s.rows != nil {
+		s.rows.clear()
+	}
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
 		s.shards[i].entries = map[string]Entry{}

@@ -13,7 +13,7 @@ import (
 
 const stream = "LEDGER_00"
 
-func open(t *testing.T, dir string) *Store {
+func openTest(t *testing.T, dir string) *Store {
 	t.Helper()
 	s, err := Open(dir, stream, 1)
 	if err != nil {
@@ -28,7 +28,7 @@ func reopen(t *testing.T, s *Store) *Store {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, s.dir)
+	return openTest(t, s.dir)
 }
 
 // stateAt is a state of an account that can be told from all others.
@@ -53,7 +53,7 @@ func has(t *testing.T, s *Store, id string, sequence uint64) {
 
 func TestWhatWasPutIsThereAtOnceAndAfterAnotherStart(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := openTest(t, t.TempDir())
 	if _, _, err := s.Get("a"); !errors.Is(err, ErrNotFound) || s.Mark().Through != 0 {
 		t.Fatalf("an empty store has %v, %+v", err, s.Mark())
 	}
@@ -97,7 +97,7 @@ func TestCheckpointsOfAnotherKindAreNotRead(t *testing.T) {
 	}{"another fold version": {stream, 2}, "another stream": {"LEDGER_01", 1}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, t.TempDir())
+			s := openTest(t, t.TempDir())
 			put(s, "a", 1)
 			s.Reach(Mark{Through: 1})
 			_ = s.Close()
@@ -118,7 +118,7 @@ func TestCheckpointsOfAnotherKindAreNotRead(t *testing.T) {
 
 func TestOneProcessAtATime(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := openTest(t, t.TempDir())
 	if _, err := Open(s.dir, stream, 1); !errors.Is(err, ErrTaken) {
 		t.Errorf("a second one gets %v", err)
 	}
@@ -140,7 +140,7 @@ func TestDamagedFiles(t *testing.T) {
 		for _, file := range []string{indexName, "states-00000001"} {
 			t.Run(file+" "+name, func(t *testing.T) {
 				t.Parallel()
-				s := open(t, t.TempDir())
+				s := openTest(t, t.TempDir())
 				for i := range uint64(100) {
 					put(s, fmt.Sprintf("acct-%02d", i), i+1)
 				}
@@ -151,7 +151,7 @@ func TestDamagedFiles(t *testing.T) {
 					t.Fatal(err)
 				}
 				damage(t, path, content)
-				s = open(t, s.dir)
+				s = openTest(t, s.dir)
 				missing := 0
 				for i := range uint64(100) {
 					id := fmt.Sprintf("acct-%02d", i)
@@ -184,7 +184,7 @@ func write(t *testing.T, file string, content []byte) {
 // However often states change, the files stay within a small multiple of the newest ones, and those can be read at any time.
 func TestOldStatesMakeRoom(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := openTest(t, t.TempDir())
 	const accounts, size = 400, 8 << 10
 	id := func(i int) string { return fmt.Sprintf("acct-%03d", i%accounts) }
 	big := func(i int) State { return State{Sequence: uint64(i + 1), Data: make([]byte, size)} }
@@ -238,7 +238,7 @@ func (s *Store) used(t *testing.T) (used int64) {
 
 func TestAnIndexThatIsMostlyOldIsWrittenAnew(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := openTest(t, t.TempDir())
 	const changes = 150_000
 	for i := range changes {
 		s.Put(fmt.Sprintf("acct-%d", i%50), State{Sequence: uint64(i + 1)}, 0)
@@ -258,4 +258,60 @@ func TestAnIndexThatIsMostlyOldIsWrittenAnew(t *testing.T) {
 		t.Errorf("%d accounts, mark %+v, %d records", s.Len(), s.Mark(), s.indexRecords)
 	}
 	_ = s.Close()
+}
+
+func TestATableIsTakenUp(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	take := func() *Table {
+		t.Helper()
+		table, err := OpenTable(dir, "cards", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	table := take()
+	const changes = 150_000
+	for i := range changes {
+		table.Set(fmt.Sprintf("card-%d", i%60), fmt.Sprintf("row %d", i))
+	}
+	table.Reach(Mark{Through: changes})
+	if row, known := table.Get("card-59"); !known || row != fmt.Sprintf("row %d", changes-1) || table.Len() != 60 {
+		t.Fatalf("%q, %d rows", row, table.Len())
+	}
+	for range 2 { // the second time from an index that was written anew
+		if err := table.Close(); err != nil {
+			t.Fatal(err)
+		}
+		table = take()
+		for i := changes - 60; i < changes; i++ {
+			if row, _ := table.Get(fmt.Sprintf("card-%d", i%60)); row != fmt.Sprintf("row %d", i) {
+				t.Fatalf("row %d is %q", i, row)
+			}
+		}
+		if table.Len() != 60 || table.Mark().Through < changes {
+			t.Errorf("%d rows, mark %+v", table.Len(), table.Mark())
+		}
+		for table.Reach(Mark{Through: changes + 1}); table.Mark().Through != changes+1; {
+			runtime.Gosched()
+		}
+	}
+	if table.file.indexRecords > changes {
+		t.Errorf("the index has %d records", table.file.indexRecords)
+	}
+	if err := table.Discard(); err != nil {
+		t.Fatal(err)
+	}
+	if _, known := table.Get("card-1"); !known {
+		t.Error("the rows are gone from memory")
+	}
+	if table = take(); table.Len() != 0 || table.Mark().Through != 0 {
+		t.Errorf("a table that was discarded has %d rows, mark %+v", table.Len(), table.Mark())
+	}
+	table.Set("card-1", "again")
+	if table.Reset(); table.Len() != 0 {
+		t.Errorf("%d rows", table.Len())
+	}
+	_ = table.Close()
 }

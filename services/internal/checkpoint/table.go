@@ -1,90 +1,157 @@
 package checkpoint
 
+import (
+	"hash/maphash"
+	"sync"
+)
+
 // Table is a small row for each of many keys, in memory and, if it was opened, in a file from which a later process takes it up. Its methods can be called by many
 // goroutines.
-type Table struct{ store *Store }
+type Table struct {
+	rows rows
+	file *Store // nil where it is in memory only
+}
+
+// rows are what a table has in memory.
+type rows struct {
+	seed   maphash.Seed
+	shards [64]rowShard
+}
+
+type rowShard struct {
+	mu   sync.RWMutex
+	rows map[string]string
+}
 
 // NewTable returns an empty table that is in memory only.
 func NewTable() *Table {
-	s := newStore("", "")
-	return &Table{store: s}
+	t := &Table{}
+	t.rows.seed = maphash.MakeSeed()
+	t.rows.clear()
+	return t
 }
 
 // OpenTable opens the table in a directory, and makes it where there is none, or where what is there has rows of another version. It returns ErrTaken when another
 // process has it.
-func OpenTable(dir, name string, version int) (*Table, error) {
-	s, err := Open(dir, name, version)
-	if err != nil {
-		return nil, err
-	}
-	return &Table{store: s}, nil
+func OpenTable(dir, name string, version int) (_ *Table, err error) {
+	t := NewTable()
+	t.file, err = open(dir, name, version, &t.rows)
+	return t, err
 }
 
 // Get returns the row of a key.
 func (t *Table) Get(key string) (row string, known bool) {
-	entry, known := t.store.Entry(key)
-	return entry.Summary, known
+	shard := t.rows.shard(key)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	row, known = shard.rows[key]
+	return row, known
 }
 
 // Set sets the row of a key.
-func (t *Table) Set(key, row string) { t.store.note(key, row) }
+func (t *Table) Set(key, row string) {
+	t.rows.set(key, row)
+	if t.file != nil {
+		t.file.note(key, row)
+	}
+}
 
 // Len returns the number of rows.
-func (t *Table) Len() int { return t.store.Len() }
+func (t *Table) Len() int { return t.rows.count() }
 
 // Mark returns how far in its log the rows on file reach at least.
-func (t *Table) Mark() Mark { return t.store.Mark() }
+func (t *Table) Mark() Mark {
+	if t.file == nil {
+		return Mark{}
+	}
+	return t.file.Mark()
+}
 
 // Reach notes that the rows set so far reach up to a mark.
 func (t *Table) Reach(mark Mark) {
-	if t.store.filed() {
-		t.store.Reach(mark)
+	if t.file != nil {
+		t.file.Reach(mark)
 	}
 }
 
 // Reset forgets all rows.
 func (t *Table) Reset() {
-	if t.store.filed() {
-		t.store.Reset()
-		return
+	t.rows.clear()
+	if t.file != nil {
+		t.file.Reset()
 	}
-	t.store.forget()
 }
 
-// Discard empties the file and gives the table back, so that no later process takes the rows up. They stay in memory.
+// Discard empties the file and gives it back, so that no later process takes the rows up. They stay in memory.
 func (t *Table) Discard() error {
-	if !t.store.filed() {
+	if t.file == nil {
 		return nil
 	}
-	t.store.mu.Lock()
-	t.store.tail.index = appendReset(t.store.tail.index[:0])
-	t.store.mu.Unlock()
-	return t.store.Close()
+	t.file.mu.Lock()
+	t.file.tail.index = appendReset(t.file.tail.index[:0])
+	t.file.mu.Unlock()
+	return t.file.Close()
 }
 
-// Close writes what is not written and gives the table back. What is set then is in memory only.
+// Close writes what is not written and gives the file back. What is set then is in memory only.
 func (t *Table) Close() error {
-	if t.store.filed() {
-		return t.store.Close()
+	if t.file == nil {
+		return nil
 	}
-	return nil
+	return t.file.Close()
 }
 
-// filed says whether there are files.
-func (s *Store) filed() bool { return s.dir != "" }
+func (r *rows) shard(key string) *rowShard {
+	return &r.shards[maphash.String(r.seed, key)%uint64(len(r.shards))]
+}
 
-// note keeps what is known of an account, and no state.
-func (s *Store) note(accountID, summary string) {
-	entry := Entry{Summary: summary, Trusted: true}
-	if _, known := s.shard(accountID).set(accountID, entry); !known {
-		s.count.Add(1)
+func (r *rows) set(key, row string) {
+	shard := r.shard(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	shard.rows[key] = row
+}
+
+func (r *rows) remove(key string) {
+	shard := r.shard(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	delete(shard.rows, key)
+}
+
+func (r *rows) clear() {
+	for i := range r.shards {
+		shard := &r.shards[i]
+		shard.mu.Lock()
+		shard.rows = map[string]string{}
+		shard.mu.Unlock()
 	}
-	if !s.filed() {
-		return
+}
+
+func (r *rows) count() (count int) {
+	for i := range r.shards {
+		shard := &r.shards[i]
+		shard.mu.RLock()
+		count += len(shard.rows)
+		shard.mu.RUnlock()
 	}
+	return count
+}
+
+// each calls visit with every row of a shard.
+func (h *rowShard) each(visit func(key, row string)) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for key, row := range h.rows {
+		visit(key, row)
+	}
+}
+
+// note puts a row into the index.
+func (s *Store) note(key, row string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken == nil && !s.closing {
-		s.record(accountID, entry)
+		s.record(key, Entry{Summary: row})
 	}
 }

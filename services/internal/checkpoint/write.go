@@ -72,7 +72,11 @@ func (s *Store) tidy() error {
 			return err
 		}
 	}
-	if s.indexRecords > 2*s.Len()+100_000 {
+	newest := s.Len()
+	if s.rows != nil {
+		newest = s.rows.count()
+	}
+	if s.indexRecords > 2*newest+100_000 {
 		return s.rewriteIndex()
 	}
 	return nil
@@ -163,12 +167,17 @@ func (s *Store) rewriteIndex() error {
 	}
 	records := []byte(s.header)
 	count := 0
+	add := func(id string, entry Entry) bool {
+		records = appendEntry(records, id, entry)
+		count++
+		return true
+	}
 	for i := range s.shards { // one at a time, so that nobody waits for long
-		s.shards[i].each(func(id string, entry Entry) bool {
-			records = appendEntry(records, id, entry)
-			count++
-			return true
-		})
+		if s.rows != nil {
+			s.rows.shards[i].each(func(key, row string) { add(key, Entry{Summary: row}) })
+		} else {
+			s.shards[i].each(add)
+		}
 		if _, err := file.Write(records); err != nil {
 			return err
 		}
