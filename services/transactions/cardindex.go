@@ -30,7 +30,9 @@ func (x *cardIndex) add(event *eventsv1.AccountEvent) {
 	}
 }
 
-func numberKey(fingerprint []byte) string { return "n" + string(fingerprint[:min(16, len(fingerprint))]) }
+func numberKey(fingerprint []byte) string {
+	return "n" + string(fingerprint[:min(16, len(fingerprint))])
+}
 
 func (x *cardIndex) findID(cardID string) (cardRef, bool) {
 	account, known := x.rows.Get("c" + cardID)

@@ -23,10 +23,21 @@ func keepHeadroom() {
 // defaultPercent is Go's own growth of the heap between two collections.
 const defaultPercent = 100
 
+// A heap with much alive need not double: up to ample bytes it may, beyond that it is collected when it has grown by leastPercent. A process with the default
+// account cache and a million accounts then stays below 3 GiB.
+const (
+	ample        = 2560 << 20
+	leastPercent = 50
+)
+
 // collectAt returns by how many percent a heap with so many bytes alive may grow until it is collected.
 func collectAt(alive uint64) int {
 	const least = 16 << 20 // a process that has just begun
-	return max(defaultPercent, int(headroom*100/max(alive, least)))
+	alive = max(alive, least)
+	if 2*alive > ample {
+		return max(leastPercent, int(ample*100/alive)-100)
+	}
+	return max(defaultPercent, int(headroom*100/alive))
 }
 
 // aliveBytes returns what was alive at the last collection.
