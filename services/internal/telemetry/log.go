@@ -40,9 +40,9 @@ func newLogger(to io.Writer, threshold slog.Level, format string) (*slog.Logger,
 	options := &slog.HandlerOptions{Level: threshold}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(to, options)), nil
+		return slog.New(tracedLog{slog.NewTextHandler(to, options)}), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(to, options)), nil
+		return slog.New(tracedLog{slog.NewJSONHandler(to, options)}), nil
 	}
 	return nil, fmt.Errorf("the log format is text or json, not %q", format)
 }

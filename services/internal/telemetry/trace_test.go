@@ -1,8 +1,13 @@
 package telemetry
 
 import (
+	"bytes"
+	"context"
 	"log/slog"
+	"strings"
 	"testing"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // TestTracesAreOnWhereTheEnvironmentSaysSo sets the standard variables.
@@ -35,5 +40,24 @@ func TestTracesAreOnWhereTheEnvironmentSaysSo(t *testing.T) {
 				t.Errorf("the tracer is %v, the provider %v", traces.Tracer(), traces.Provider())
 			}
 		})
+	}
+}
+
+func TestALineNamesTheTraceThatItBelongsTo(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		sampler sdktrace.Sampler
+		named   bool
+	}{"recorded": {sdktrace.AlwaysSample(), true}, "not sampled": {sdktrace.NeverSample(), false}} {
+		ctx, span := sdktrace.NewTracerProvider(sdktrace.WithSampler(row.sampler)).Tracer("test").Start(context.Background(), "call")
+		var written bytes.Buffer
+		logger, err := newLogger(&written, slog.LevelInfo, "json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		logger.With(slog.String("stream", "LEDGER_00")).WarnContext(ctx, "call failed")
+		if named := strings.Contains(written.String(), `"trace_id":"`+span.SpanContext().TraceID().String()+`"`); named != row.named || strings.Contains(written.String(), "trace_id") != row.named {
+			t.Errorf("%s: %s", name, written.String())
+		}
 	}
 }
