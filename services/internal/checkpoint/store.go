@@ -222,12 +222,12 @@ func (s *Store) Trust(accountID string, sequence uint64) {
 	s.change(accountID, func(entry *Entry) { entry.Trusted = entry.Trusted || entry.Sequence == sequence })
 }
 
-// Put keeps a state instead of the account's one before. It returns before that is on file; Get has it at once.
-func (s *Store) Put(accountID string, state State, planned int64) {
+// Put keeps a state instead of the account's one before, and reports whether it does: not when the store is broken. It returns before that is on file; Get has it at once.
+func (s *Store) Put(accountID string, state State, planned int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil {
-		return
+		return false
 	}
 	entry := Entry{Sequence: state.Sequence, Due: state.Due, Summary: state.Summary, Planned: planned, Trusted: true}
 	start := len(s.tail.states)
@@ -238,6 +238,7 @@ func (s *Store) Put(accountID string, state State, planned int64) {
 		s.count.Add(1)
 	}
 	s.locate(accountID, entry, before.at)
+	return true
 }
 
 // set sets an account's entry and returns the one before.

@@ -158,7 +158,12 @@ func (e *Engine[S, C, E, V]) keepUp() {
 // beginPass begins to write states when it is time to.
 func (e *Engine[S, C, E, V]) beginPass() {
 	due := e.durable >= e.marked+e.options.Checkpoints.Every || e.durable > e.marked && time.Since(e.markedTime) >= checkpointAge
-	if e.fold.memory == nil || !due || e.pass != nil || e.store.Err() != nil {
+	if e.fold.memory == nil || !due || e.pass != nil {
+		return
+	}
+	if err := e.store.Err(); err != nil {
+		e.options.Logger.Warn("checkpoints cannot be written; until the next start all accounts stay in memory", slog.String("stream", e.stream.Name()), slog.Any("error", err))
+		e.marked, e.markedTime = e.durable, time.Now() // say so again when the next ones would be due
 		return
 	}
 	e.pass = &pass[S]{through: e.durable, queue: e.dirty}
@@ -177,7 +182,10 @@ func (e *Engine[S, C, E, V]) savePart(most int) {
 		switch {
 		case a.saved == a.sequence: // it has left memory, perhaps
 		case a.sequence <= e.durable:
-			e.fold.save(a, micros(a.due))
+			if !e.fold.save(a, micros(a.due)) {
+				e.pass = nil // the store is broken
+				return
+			}
 		default:
 			state := e.fold.checkpoint(a)
 			state.Data = append([]byte(nil), state.Data...)
@@ -190,7 +198,10 @@ func (e *Engine[S, C, E, V]) savePart(most int) {
 // saveSettled writes the states after the round that was in flight.
 func (e *Engine[S, C, E, V]) saveSettled() {
 	for _, s := range e.saves {
-		e.store.Put(s.account.id, s.state, micros(s.account.due))
+		if !e.store.Put(s.account.id, s.state, micros(s.account.due)) {
+			e.pass = nil
+			break
+		}
 		s.account.saved = s.state.Sequence
 	}
 	e.saves = nil
@@ -245,8 +256,8 @@ func (e *Engine[S, C, E, V]) saveAll() {
 		if a.sequence > e.durable {
 			return
 		}
-		if !a.absent {
-			e.fold.save(a, micros(a.due))
+		if !a.absent && !e.fold.save(a, micros(a.due)) {
+			return
 		}
 	}
 	if mark, err := e.markOf(e.durable); err == nil {

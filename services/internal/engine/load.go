@@ -199,7 +199,7 @@ const evictBound = 64
 func (e *Engine[S, C, E, V]) shrink(most int) {
 	defer func() { e.inMemory.Store(int64(len(e.fold.accounts))) }()
 	m := e.fold.memory
-	if m == nil || m.store.Err() != nil {
+	if m == nil {
 		return
 	}
 	for ; most > 0 && len(e.fold.accounts) > m.bound; most-- {
@@ -208,7 +208,9 @@ func (e *Engine[S, C, E, V]) shrink(most int) {
 			m.touch(a) // it is in use
 			continue
 		}
-		e.fold.save(a, micros(a.due))
+		if !e.fold.save(a, micros(a.due)) {
+			return
+		}
 		e.views.drop(a.id) // from now on readers look into the store
 		e.fold.forget(a)
 	}

@@ -134,28 +134,35 @@ func (f *Fold[S, C, E, V]) checkpoint(a *account[S]) checkpoint.State {
 	return state
 }
 
-// save puts the state of an account into the store, unless it is there, with when somebody looks at it next.
-func (f *Fold[S, C, E, V]) save(a *account[S], planned int64) {
+// save puts the state of an account into the store, unless it is there, with when somebody looks at it next. It reports whether the store has it.
+func (f *Fold[S, C, E, V]) save(a *account[S], planned int64) bool {
 	if a.saved == a.sequence {
 		f.memory.store.Plan(a.id, planned)
-		return
+		return true
 	}
-	f.memory.store.Put(a.id, f.checkpoint(a), planned)
+	if !f.memory.store.Put(a.id, f.checkpoint(a), planned) {
+		return false
+	}
 	a.saved = a.sequence
+	return true
 }
 
-// forget drops an account, which the store has, from memory.
+// forget drops an account, which the store has, from memory. Lists of accounts may have it for a while; its state is gone.
 func (f *Fold[S, C, E, V]) forget(a *account[S]) {
 	f.memory.unlink(a)
 	delete(f.accounts, a.id)
+	var none S
+	a.state = none
 }
 
 // shrinkWhileReading keeps the bound while the log is read: nothing is planned and nobody waits then.
 func (f *Fold[S, C, E, V]) shrinkWhileReading() {
-	for f.memory != nil && len(f.accounts) > f.memory.bound && f.memory.store.Err() == nil {
+	for f.memory != nil && len(f.accounts) > f.memory.bound {
 		a := f.memory.oldest
 		due, _ := f.domain.NextDue(a.state)
-		f.save(a, micros(due))
+		if !f.save(a, micros(due)) {
+			return
+		}
 		f.forget(a)
 	}
 }
