@@ -72,7 +72,7 @@ type checkpoints struct {
 // Defaults of checkpoints.
 const (
 	defaultAccountCache    = 200_000
-	defaultCheckpointEvery = 100_000
+	defaultCheckpointEvery = 50_000
 )
 
 // rarelyUsed is how many times fewer accounts are in memory where commands are rare: in accounts and payments.

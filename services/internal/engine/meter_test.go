@@ -175,7 +175,7 @@ type plant struct {
 }
 
 // stop ends the engine as a graceful stop of the process does.
-func (p *plant) stop(t *testing.T) {
+func (p *plant) stop(t testing.TB) {
 	t.Helper()
 	p.cancel()
 	if err := <-p.ended; err != nil {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cardlog/cardlog/services/internal/engine"
 )
 
 // BenchmarkSubmit has callers wait for durable answers of the smallest domain: what is left is the engine, the append and the sync. CPU is of the whole process, and what
@@ -33,6 +35,33 @@ func BenchmarkSubmit(b *testing.B) {
 				})
 			}
 			b.ReportMetric(float64((cpuTime(b)-began).Microseconds())/float64(number.Load()), "cpu-µs/op")
+		})
+	}
+}
+
+// BenchmarkSubmitToFewInMemory is BenchmarkSubmit with 256 callers while a tenth of the accounts are in memory: nine of ten commands wait until theirs is loaded, and
+// each event's state is written when its account leaves. The other case keeps all in memory, with checkpoints.
+func BenchmarkSubmitToFewInMemory(b *testing.B) {
+	for name, inMemory := range map[string]int{"a tenth": 500, "all": 5000} {
+		b.Run(name, func(b *testing.B) {
+			first := startPlant(b)
+			first.stop(b)
+			p := runKeepingPlant(b, first.stream, engine.Checkpoints{Dir: b.TempDir(), InMemory: inMemory, Every: 50_000})
+			var number atomic.Int64
+			for range 5000 {
+				p.submit(b, number.Add(1))
+			}
+			began, before := cpuTime(b), number.Load()
+			b.ReportAllocs()
+			b.SetParallelism(128)
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					p.submit(b, number.Add(1))
+				}
+			})
+			b.ReportMetric(float64((cpuTime(b)-began).Microseconds())/float64(number.Load()-before), "cpu-µs/op")
+			p.stop(b)
 		})
 	}
 }
