@@ -183,6 +183,7 @@ func (s *Service) Run(ctx context.Context, fail func(error)) {
 		part(shard.Run)
 	}
 	parts.Go(func() {
+		s.accounts.Prepare()             // meanwhile
 		for _, shard := range s.shards { // what the ledger has seen is known then
 			if !follower.AwaitReady(ctx, shard.Ready()) {
 				return

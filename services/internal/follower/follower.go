@@ -90,6 +90,7 @@ type Follower[V any] struct {
 	view    atomic.Pointer[V]
 	ready   chan struct{}
 
+	opening sync.Once
 	folding sync.Mutex       // held while an event is taken into the view
 	newest  eventlog.Message // taken into the view
 	marked  uint64           // up to where it was noted that the view on file reaches
@@ -130,11 +131,11 @@ func (f *Follower[V]) Stream() *eventlog.Stream {
 
 // Run follows until ctx ends. It returns an error only when an event can never be followed.
 func (f *Follower[V]) Run(ctx context.Context) error {
+	f.Prepare()
+	defer f.closeView(ctx)
 	if ready := f.options.Upstream.Ready; ready != nil && !AwaitReady(ctx, ready) {
 		return nil
 	}
-	f.openView()
-	defer f.closeView(ctx)
 	wait := firstBackoff
 	for {
 		before := f.Position()

@@ -44,12 +44,14 @@ func markOf(m eventlog.Message) checkpoint.Mark {
 	return checkpoint.Mark{Through: m.Sequence, Hash: sha256.Sum256(m.Data), At: time.Now()}
 }
 
-// openView opens the view that an earlier process left.
-func (f *Follower[V]) openView() {
-	if f.options.OpenView != nil {
-		view := f.options.OpenView()
-		f.view.Store(&view)
-	}
+// Prepare opens the view that an earlier process left, which takes time when it is large. Run does so where nobody did before; it must follow.
+func (f *Follower[V]) Prepare() {
+	f.opening.Do(func() {
+		if f.options.OpenView != nil {
+			view := f.options.OpenView()
+			f.view.Store(&view)
+		}
+	})
 }
 
 // takeUpView goes on with the view that an earlier process left, if it was made of this stream; else with an empty one.
