@@ -92,6 +92,11 @@ func (s *Store) loadIndex() error {
 	if err != nil {
 		return err
 	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	s.forget(int(info.Size() / roughRecord))
 	whole, usable := s.readIndex(file)
 	if !usable {
 		_ = file.Close()
@@ -123,8 +128,11 @@ func (s *Store) newIndex() (err error) {
 	return err
 }
 
-// mostRecord bounds a record of the index.
-const mostRecord = 1 << 20
+// mostRecord bounds a record of the index in bytes. A roughRecord is more than most have, and some are old: so many have room at once.
+const (
+	mostRecord  = 1 << 20
+	roughRecord = 128
+)
 
 // readIndex takes in the records of an index. It returns up to where they are whole; usable is false when they are of another stream, format or fold version.
 func (s *Store) readIndex(file *os.File) (whole int64, usable bool) {
@@ -194,7 +202,7 @@ func (s *Store) takeIndexed(body []byte) bool {
 		}
 		s.mark.Store(&mark)
 	case resetRecord:
-		s.forget()
+		s.forget(0)
 		s.mark.Store(&Mark{})
 	default:
 		return false

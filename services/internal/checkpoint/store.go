@@ -143,7 +143,7 @@ func open(dir, stream string, foldVersion int, rows *rows) (*Store, error) {
 	}
 	s.wake.L = &s.mu
 	s.mark.Store(&Mark{})
-	s.forget()
+	s.forget(0)
 	if locked, err := s.lock.TryLock(); err != nil || !locked {
 		return nil, errors.Join(ErrTaken, err)
 	}
@@ -294,7 +294,7 @@ func (s *Store) Drop(accountID string) {
 func (s *Store) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget()
+	s.forget(0)
 	for _, segment := range s.segments {
 		segment.live = 0
 	}
@@ -304,14 +304,15 @@ func (s *Store) Reset() {
 	s.wake.Signal()
 }
 
-// forget forgets all entries.
-func (s *Store) forget() {
+// forget forgets all entries, and makes room for some.
+func (s *Store) forget(room int) {
 	if s.rows != nil {
-		s.rows.clear()
+		s.rows.clear(room)
+		room = 0
 	}
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
-		s.shards[i].entries = map[string]Entry{}
+		s.shards[i].entries = make(map[string]Entry, room/len(s.shards))
 		s.shards[i].mu.Unlock()
 	}
 	s.count.Store(0)

@@ -27,7 +27,7 @@ type rowShard struct {
 func NewTable() *Table {
 	t := &Table{}
 	t.rows.seed = maphash.MakeSeed()
-	t.rows.clear()
+	t.rows.clear(0)
 	return t
 }
 
@@ -76,7 +76,7 @@ func (t *Table) Reach(mark Mark) {
 
 // Reset forgets all rows.
 func (t *Table) Reset() {
-	t.rows.clear()
+	t.rows.clear(0)
 	if t.file != nil {
 		t.file.Reset()
 	}
@@ -119,11 +119,11 @@ func (r *rows) remove(key string) {
 	delete(shard.rows, key)
 }
 
-func (r *rows) clear() {
+func (r *rows) clear(room int) {
 	for i := range r.shards {
 		shard := &r.shards[i]
 		shard.mu.Lock()
-		shard.rows = map[string]string{}
+		shard.rows = make(map[string]string, room/len(r.shards))
 		shard.mu.Unlock()
 	}
 }
