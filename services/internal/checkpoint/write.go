@@ -54,11 +54,11 @@ func (s *Store) flush() error {
 		return err
 	}
 	s.indexRecords += flushing.records
-	if flushing.mark != nil {
-		s.mark.Store(flushing.mark)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if flushing.mark != nil && (s.tail.mark == nil || s.tail.mark.Through > 0) { // else everything was forgotten meanwhile
+		s.mark.Store(flushing.mark)
+	}
 	segment.size = flushing.base + int64(len(flushing.states))
 	s.flushing, s.spare = tail{}, flushing
 	return nil

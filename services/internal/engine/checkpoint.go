@@ -3,11 +3,13 @@ package engine
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/cardlog/cardlog/services/internal/checkpoint"
 	"github.com/cardlog/cardlog/services/internal/command"
+	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
 
 // checkpointAge is after what time the states are written although few events were stored.
@@ -74,12 +76,16 @@ func (e *Engine[S, C, E, V]) startFromCheckpoints(ctx context.Context, last uint
 	return e.restore(mark.Through, last)
 }
 
-// markedAt holds a mark against the log, and returns the time of its event.
+// markedAt holds a mark against the log, and returns the time of its event. Without a mark, what this process has put is of this log all the same: it stays, so that
+// readers find it while the engine recovers.
 func (e *Engine[S, C, E, V]) markedAt(ctx context.Context, mark checkpoint.Mark, last uint64) (at time.Time, usable bool, err error) {
 	if mark.Through == 0 || mark.Through > last {
-		return at, false, nil
+		return at, mark.Through == 0 && e.epoch > 0, nil
 	}
 	m, err := e.stream.Get(ctx, mark.Through)
+	if errors.Is(err, eventlog.ErrNotFound) {
+		return at, false, nil // the fold will come upon it and say what is missing
+	}
 	if err != nil {
 		return at, false, err
 	}
@@ -91,6 +97,7 @@ func (e *Engine[S, C, E, V]) markedAt(ctx context.Context, mark checkpoint.Mark,
 }
 
 // restore tells the domain of the accounts in the store. One whose state is ahead of the log is made again from the log: the end of the log was lost, and never answered.
+// No entry is dropped before its successor is there.
 func (e *Engine[S, C, E, V]) restore(through, last uint64) error {
 	restorer := e.fold.domain.(Codec[S, E, V])
 	var ahead []string
@@ -103,16 +110,23 @@ func (e *Engine[S, C, E, V]) restore(through, last uint64) error {
 		return true
 	})
 	for _, id := range ahead {
-		e.store.Drop(id)
 		a, err := e.fold.memory.remake(id, e.options.Subject(id), through)
 		if err != nil {
 			return err
 		}
-		if a != nil {
-			restorer.Restore(id, e.codec.Summary(e.fold.domain.View(a.state)))
-			e.fold.keep(a)
-			e.fold.shrinkWhileReading()
+		if a == nil {
+			e.store.Drop(id)
+			continue
 		}
+		// At once, in the place of the one that is thrown away: what is on file must have every account up to the mark at any time.
+		due, _ := e.fold.domain.NextDue(a.state)
+		e.fold.save(a, micros(due))
+		restorer.Restore(id, e.codec.Summary(e.fold.domain.View(a.state)))
+		e.fold.keep(a)
+		e.fold.shrinkWhileReading()
+	}
+	if len(ahead) > 0 { // in the files before the log can have grown up to what was thrown away
+		e.store.Reach(e.store.Mark())
 	}
 	return nil
 }
@@ -198,7 +212,8 @@ func (e *Engine[S, C, E, V]) savePart(most int) {
 // saveSettled writes the states after the round that was in flight.
 func (e *Engine[S, C, E, V]) saveSettled() {
 	for _, s := range e.saves {
-		if !e.store.Put(s.account.id, s.state, micros(s.account.due)) {
+		// Planned as the state has it, not as the account has it by now: what was decided since may never be stored.
+		if !e.store.Put(s.account.id, s.state, s.state.Due) {
 			e.pass = nil
 			break
 		}

@@ -318,3 +318,135 @@ func TestAHotMeterIsInTheCheckpoints(t *testing.T) {
 		t.Errorf("it reads %d", reading)
 	}
 }
+
+// Who looks at a meter while everything is made again from the log is never told that there is no such meter.
+func TestAMeterIsKnownWhileAllAreMadeAgain(t *testing.T) {
+	t.Parallel()
+	p := startKeepingPlant(t)
+	const many = 3000
+	tickets := make([]engine.Ticket[*eventsv1.AccountEvent], many)
+	for i := range tickets {
+		tickets[i] = p.Enqueue(t.Context(), &add{account: "many-" + number(i), id: "1"})
+	}
+	for _, ticket := range tickets {
+		if _, err := ticket.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looked, stop := make(chan int, 1), make(chan struct{})
+	go func() {
+		unknown := 0
+		defer func() { looked <- unknown }()
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, known := p.View("many-" + number(i%many)); !known {
+				unknown++
+			}
+		}
+	}()
+	for range 5 {
+		if _, err := p.Rebuild(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	if unknown := <-looked; unknown > 0 {
+		t.Errorf("%d looks at meters found none", unknown)
+	}
+}
+
+// The engine steps down before the checkpoints have reached anything: what is not in memory stays known while it recovers.
+func TestAMeterIsKnownWhileTheEngineRecovers(t *testing.T) {
+	t.Parallel()
+	first := startPlant(t)
+	first.stop(t)
+	rarely := few(t)
+	rarely.Every = 1 << 40
+	p := runKeepingPlant(t, first.stream, rarely)
+	for i := range 3 * meters {
+		if _, err := p.Submit(t.Context(), &add{account: meterID(i), id: number(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := runPlant(t, p.stream)
+	if _, err := other.Submit(t.Context(), &add{account: meterID(0), id: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	other.stop(t)
+	if _, err := p.Submit(t.Context(), &add{account: meterID(1), id: "fenced"}); err == nil {
+		t.Fatal("the older writer was not fenced")
+	}
+	unknown := 0
+	for recovered := false; !recovered; {
+		for i := range meters {
+			if _, seen := p.Published(meterID(i)); seen {
+				continue
+			}
+			if _, _, stored := p.Stored(meterID(i)); !stored {
+				if _, seen := p.Published(meterID(i)); !seen {
+					unknown++
+				}
+			}
+		}
+		_, err := p.Submit(t.Context(), &add{account: meterID(1), id: "fenced"})
+		recovered = err == nil
+	}
+	if unknown > 0 {
+		t.Errorf("%d looks at meters found none", unknown)
+	}
+	p.wantReadingOf(t, meterID(0), 4)
+	p = p.again(t)
+	p.wantReadingOf(t, meterID(0), 4)
+	p.wantReadingOf(t, meterID(1), 4)
+}
+
+// The process is killed after states that were ahead of the log were thrown away, and before all are written again.
+func TestAStateAheadOfTheLogThatWasMadeAgainOutlivesAKill(t *testing.T) {
+	t.Parallel()
+	p := startKeepingPlant(t)
+	p.stop(t)
+	store, err := checkpoint.Open(p.checkpoints.Dir, "METERS", meterFold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, _, err := store.Get(meterID(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Sequence += 100_000
+	store.Put(meterID(0), state, 0)
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rarely := p.checkpoints
+	rarely.Every, rarely.InMemory = 1<<40, 100
+	p = runKeepingPlant(t, p.stream, rarely)
+	const others = 3000 // so many that what is known of them is written
+	for i := range others {
+		if _, err := p.Submit(t.Context(), &add{account: "other-" + number(i), id: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		if known, err := p.Ask(t.Context(), meterID(0), func(*meter, time.Time) {}); err != nil || !known {
+			t.Fatal(known, err)
+		}
+	}
+	killed := rarely
+	killed.Dir = t.TempDir()
+	if err := os.CopyFS(killed.Dir, os.DirFS(rarely.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	p.stop(t)
+	p = runKeepingPlant(t, p.stream, killed)
+	p.wantReadings(t, 3)
+}
+
+func (p *plant) wantReadingOf(t *testing.T, id string, want int64) {
+	t.Helper()
+	if reading, _ := p.View(id); reading != want {
+		t.Errorf("meter %s reads %d, want %d", id, reading, want)
+	}
+}

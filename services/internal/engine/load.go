@@ -160,7 +160,7 @@ func (e *Engine[S, C, E, V]) loadFailed(l arrival[S]) {
 	for _, r := range l.waiting.parked {
 		e.answer(r, answer{err: ReadFailure(l.err)})
 	}
-	if l.waiting.wanted {
+	if l.waiting.wanted || l.waiting.due.IsZero() { // what was planned for it may have come up meanwhile
 		e.planStored(l.waiting.id, micros(e.now().Add(retryDue)))
 	}
 }

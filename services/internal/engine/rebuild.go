@@ -100,11 +100,15 @@ func (e *Engine[S, C, E, V]) rebuild(ctx context.Context, r rebuilding[S, C, E, 
 	e.epoch++ // what is being recalled is recalled for the old state
 	e.adopt(r.fold)
 	e.showAll()
+	if e.store != nil { // only now: until they are shown, readers find the accounts there that were not in memory
+		e.store.Reset()
+		e.marked = 0
+	}
 	r.done <- rebuilt{events: e.fold.last.Sequence}
 	return nil
 }
 
-// adopt takes a fold that was made from the log alone in the place of the old one. What is in the checkpoints is not believed any more.
+// adopt takes a fold that was made from the log alone in the place of the old one.
 func (e *Engine[S, C, E, V]) adopt(fold *Fold[S, C, E, V]) {
 	if e.fold.memory != nil {
 		renewed := *e.fold.memory
@@ -113,8 +117,6 @@ func (e *Engine[S, C, E, V]) adopt(fold *Fold[S, C, E, V]) {
 		for _, a := range fold.accounts {
 			renewed.touch(a)
 		}
-		e.store.Reset()
-		e.marked = 0
 	}
 	e.fold = fold
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,8 +86,9 @@ func (l *Log) Sync() error {
 		return nil
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, stream := range l.written {
+	written := slices.Clone(l.written)
+	l.mu.Unlock() // appends look for their wires under it
+	for _, stream := range written {
 		if appended, _ := stream.Durable(); appended > 0 {
 			if err := l.barrier.Sync(stream.name, appended); err != nil {
 				return err
