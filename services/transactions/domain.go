@@ -1,6 +1,7 @@
 package transactions
 
 import (
+	"context"
 	"encoding/binary"
 	"time"
 
@@ -92,14 +93,17 @@ func followedBy(summary string) followed {
 	return followed{accounts, payments}
 }
 
-// followed returns what an account's ledger has seen, in memory or not; known is false when there is no such account in the ledger.
-func (s *Service) followed(accountID string) (f followed, known bool) {
+// followed returns what an account's ledger has seen, in memory or not; known is false when there is no such account in the ledger, or that cannot be told just now.
+func (s *Service) followed(ctx context.Context, accountID string) (f followed, known bool) {
 	shard := s.shard(accountID)
 	if view, there := shard.Published(accountID); there {
 		return followedIn(view), true
 	}
-	summary, _, known := shard.Stored(accountID)
-	return followedBy(summary), known
+	if summary, trusted := shard.Trusted(accountID); trusted {
+		return followedBy(summary), true
+	}
+	view, known, err := shard.View(ctx, accountID) // holds what an earlier process left against the log
+	return followedIn(view), known && err == nil
 }
 
 // lastSequence returns the sequence of an account's last event; 0 when it has none.

@@ -90,7 +90,7 @@ func newPaymentsFollower(s *Service) *paymentsFollower {
 // awaitAccount waits a bounded time until the ledger knows an account: a payment can be here before the event that opened its account.
 func (s *Service) awaitAccount(ctx context.Context, accountID string) error {
 	return catchUp(ctx, s.accounts, func() bool {
-		_, known := s.followed(accountID)
+		_, known := s.followed(ctx, accountID)
 		return known
 	})
 }
@@ -107,7 +107,7 @@ func accountEvent(m eventlog.Message) (*eventsv1.AccountEvent, error) {
 
 // carry puts an event on its way into the ledger, unless it is there.
 func (c *carrier) carry(ctx context.Context, sequence uint64, command ledger.Command) follower.Settle {
-	if f, known := c.service.followed(command.Account()); known && c.seen(f) >= sequence {
+	if f, known := c.service.followed(ctx, command.Account()); known && c.seen(f) >= sequence {
 		return nil
 	}
 	ticket := c.service.shard(command.Account()).EnqueueReserved(ctx, command)

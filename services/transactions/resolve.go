@@ -44,13 +44,13 @@ func (s *Service) resolve(ctx context.Context, r accountRequest) (cardRef, error
 			return ref, accountNotFound(ref.account)
 		}
 		return ref, catchUp(ctx, s.accounts, func() bool {
-			f, known := s.followed(ref.account)
+			f, known := s.followed(ctx, ref.account)
 			return known && f.accounts >= wanted
 		})
 	}
 	known := false
 	look := func() bool {
-		_, known = s.followed(ref.account)
+		_, known = s.followed(ctx, ref.account)
 		return known
 	}
 	if !look() {
@@ -76,7 +76,7 @@ func (s *Service) resolveRead(ctx context.Context, r accountRequest) (cardRef, e
 		return ref, nil
 	}
 	return ref, catchUp(ctx, s.payments, func() bool {
-		f, _ := s.followed(ref.account)
+		f, _ := s.followed(ctx, ref.account)
 		return f.payments >= wanted
 	})
 }

@@ -161,6 +161,9 @@ func TestRebuildingUnderLoadChangesNoAnswer(t *testing.T) {
 	for i := range customers {
 		customers[i] = &customer{bank: b, account: fmt.Sprint("customer-", i), chance: rand.New(rand.NewPCG(seed, uint64(i)))}
 	}
+	for range 2 { // every customer has an account, and then a card
+		inParallel(atOnce, accounts, func(i int) { customers[i].doSomething(t.Context()) })
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var atWork sync.WaitGroup
 	atWork.Go(func() {

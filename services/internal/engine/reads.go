@@ -48,6 +48,16 @@ func (e *Engine[S, C, E, V]) Stored(accountID string) (summary string, sequence 
 	return entry.Summary, entry.Sequence, ok
 }
 
+// Trusted returns the summary of an account that is not in memory, if the log is known to agree with it.
+func (e *Engine[S, C, E, V]) Trusted(accountID string) (summary string, ok bool) {
+	store := e.kept()
+	if store == nil {
+		return "", false
+	}
+	entry, stored := store.Entry(accountID)
+	return entry.Summary, stored && entry.Trusted
+}
+
 // Each calls visit for every account, in no order and not twice, until it returns false: with its view if it is in memory, else with its summary.
 // It must not call the engine.
 func (e *Engine[S, C, E, V]) Each(visit func(accountID string, view *V, summary string) bool) {
