@@ -71,8 +71,10 @@ type checkpoints struct {
 
 // Defaults of checkpoints.
 const (
-	defaultAccountCache    = 200_000
-	defaultCheckpointEvery = 50_000
+	defaultAccountCache = 200_000
+	// defaultCheckpointEvery is a second or two of reading at the start. A state is four times as large as an event, and what is written waits for the same syncs: with
+	// passes ten times as frequent, and purchases on many accounts, every answer would wait for them.
+	defaultCheckpointEvery = 500_000
 )
 
 // rarelyUsed is how many times fewer accounts are in memory where commands are rare: in accounts and payments.
