@@ -142,17 +142,29 @@ const drainToken = "~"
 // probe publishes with an expectation that cannot be met.
 func (s *Stream) probe(ctx context.Context, subject string) (publishAck, error) {
 	if s.log.dial != nil {
-		w, err := s.log.connect(s.name)
-		if err != nil {
-			return publishAck{}, err
-		}
-		return w.probe(ctx, subject)
+		return s.probeWire(ctx, subject)
 	}
 	answer, err := s.log.appends.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: Header{expectedLast: {strconv.FormatUint(math.MaxUint64, 10)}}})
 	if err != nil {
 		return publishAck{}, err
 	}
 	return parseAck(answer.Data), nil
+}
+
+// probeWire probes over the wire, and once more over a new one where the server had given up the first and nobody had noticed yet.
+func (s *Stream) probeWire(ctx context.Context, subject string) (ack publishAck, err error) {
+	for range 2 {
+		var w *wire
+		if w, err = s.log.connect(s.name); err != nil {
+			break
+		}
+		if ack, err = w.probe(ctx, subject); err == nil || ctx.Err() != nil {
+			break
+		}
+		w.close()
+		<-w.ended
+	}
+	return ack, err
 }
 
 // appendChain publishes each record by itself, expecting the one before it, all in one write. Only the first and the last one ask for an answer. The first is refused
