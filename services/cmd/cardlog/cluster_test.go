@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
 
@@ -230,6 +231,10 @@ func TestStreamsAreSpreadWhenAsked(t *testing.T) {
 		if row.kept == 1 {
 			b.open("alice", 1_000)
 		}
+		eventually(t, "the ledger has caught up", func() error { // over a cluster that may take longer than a call waits
+			_, err := b.GetBalance(t.Context(), &transactionsv1.GetBalanceRequest{Account: &transactionsv1.GetBalanceRequest_AccountId{AccountId: "alice"}})
+			return err
+		})
 		b.wantBalances("alice", 0, 0, 1_000)
 		for _, stream := range []string{"ACCOUNTS", "PAYMENTS", "LEDGER_00", "EVENTS", "KV_KEYS"} {
 			if _, replicas := leaderOf(t, urls, stream); replicas != row.kept {
