@@ -260,14 +260,18 @@ func (g *grower) askCold(ctx context.Context) error {
 	together := others("others meanwhile")
 	var next atomic.Int64
 	order := rand.Perm(g.Accounts - warm)
+	first := func(ctx context.Context, c *caller) error {
+		i := next.Add(1) - 1
+		if i >= int64(len(order)) {
+			await(ctx, c.window.until) // each is asked for once
+			return nil
+		}
+		return c.send(ctx, c.fill(warm+order[i]))
+	}
 	cold := &measurement{phase: phaseCold, what: "first decision on an account since the start", callers: coldCallers, target: g.quiet,
-		operate: func(ctx context.Context, c *caller) error {
-			i := next.Add(1) - 1
-			if i >= int64(len(order)) {
-				await(ctx, c.window.until) // each is asked for once
-				return nil
-			}
-			return c.send(ctx, c.fill(warm+order[i]))
+		work: func(ctx context.Context, c *caller) {
+			await(ctx, c.window.from) // what is not counted would use accounts up
+			c.loop(ctx, first)
 		}}
 	cold.prepare(g.run)
 	together.prepare(g.run)
