@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -58,7 +57,7 @@ type Step struct {
 func newGrowReport(o GrowOptions) *GrowReport {
 	return &GrowReport{
 		Began: time.Now().UTC().Truncate(time.Second), Server: o.Server, Accounts: o.Accounts,
-		Machine: Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), BusyBefore: -1},
+		Machine: thisMachine(),
 	}
 }
 

@@ -110,7 +110,7 @@ type Check struct {
 func newReport(o Options) *Report {
 	return &Report{
 		Began: time.Now().UTC().Truncate(time.Second), Server: o.Server, Given: o.Given, Accounts: o.Accounts, Connections: o.Connections, Seconds: o.Duration.Seconds(), Turns: o.Turns,
-		Machine: Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), BusyBefore: -1},
+		Machine: thisMachine(),
 	}
 }
 
@@ -223,6 +223,11 @@ func (r *Report) WriteTable(w io.Writer) error {
 	r.writeSummary(text)
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// thisMachine is the one that this runs on. How busy it was is not known yet.
+func thisMachine() Machine {
+	return Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), BusyBefore: -1}
 }
 
 // describe says what the machine is, and how busy it was before.
