@@ -195,7 +195,7 @@ func (e *Engine[S, C, E, V]) absentDue(planned dueEntry, waiting *account[S]) {
 // evictBound is how many accounts leave memory at once beyond those of a round.
 const evictBound = 64
 
-// shrink drops accounts from memory that were not used for long, as long as there are too many: at most some, so that nobody waits for it.
+// shrink drops accounts from memory that were not used for long, as long as there are too many: at most some, so that nobody waits for it. It counts those in memory.
 func (e *Engine[S, C, E, V]) shrink(most int) {
 	defer func() { e.inMemory.Store(int64(len(e.fold.accounts))) }()
 	m := e.fold.memory

@@ -190,7 +190,6 @@ func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Ti
 		panic(err)
 	}
 	e.fold.keep(a)
-	e.inMemory.Store(int64(len(e.fold.accounts)))
 	e.list(a)
 	if a.cell == nil {
 		a.cell = e.views.cell(a.id)
@@ -247,7 +246,6 @@ func (e *Engine[S, C, E, V]) settle() {
 	e.durable = done.last()
 	e.saveSettled()
 	e.shrink(evictBound + len(done.items))
-	e.inMemory.Store(int64(len(e.fold.accounts)))
 	if len(e.waiters) == 0 {
 		return
 	}
