@@ -53,7 +53,7 @@ var actions = []*action{
 		Name: "complete", Title: "Say what it came to", group: "Purchase", Button: "Advise",
 		Lead:    "A fuel pump says what was filled: the hold becomes that amount. It cannot be declined.",
 		missing: "Nothing is held. Make a purchase first; then its final amount can be told.",
-		method:  transactionsv1.TransactionsService_AdviseAuthorization_FullMethodName, fields: completeFields, request: completeRequest,
+		method:  transactionsv1.TransactionsService_AdviseAuthorization_FullMethodName, fields: amountFields("advice_id", "adv", held), request: completeRequest,
 		response: func() proto.Message { return &transactionsv1.AdviseAuthorizationResponse{} },
 	},
 	{
@@ -74,14 +74,14 @@ var actions = []*action{
 		Name: "refund", Title: "Refund it", group: "Purchase", Button: "Refund",
 		Lead:    "The merchant gives money back after the purchase was cleared.",
 		missing: "Nothing was cleared that is not refunded already. Clear a purchase first.",
-		method:  transactionsv1.TransactionsService_Refund_FullMethodName, fields: refundFields, request: refundRequest,
+		method:  transactionsv1.TransactionsService_Refund_FullMethodName, fields: amountFields("refund_id", "ref", refundable), request: refundRequest,
 		response: func() proto.Message { return &transactionsv1.RefundResponse{} },
 	},
 	{
 		Name: "dispute", Title: "Dispute it", group: "Purchase", Button: "Credit the dispute",
 		Lead:    "The cardholder disputes what was cleared: it is credited until the dispute is decided.",
 		missing: "Nothing was cleared that could be disputed. Clear a purchase first.",
-		method:  transactionsv1.TransactionsService_CreditDispute_FullMethodName, fields: disputeFields, request: disputeRequest,
+		method:  transactionsv1.TransactionsService_CreditDispute_FullMethodName, fields: amountFields("dispute_id", "dis", disputable), request: disputeRequest,
 		response: func() proto.Message { return &transactionsv1.CreditDisputeResponse{} },
 	},
 	{
@@ -161,8 +161,7 @@ func (t *trying) moneyField(minor int64) *field {
 func purchaseFields(t *trying) []*field {
 	card := &field{Name: "card_id", Label: "Card", Kind: kindSelect}
 	for _, one := range t.account.GetCards() {
-		said := labelOr(one.GetLastFour() != "", one.GetCardId(), "•••• "+one.GetLastFour(), stateWords(enumName(one.GetState())))
-		card.Options = append([]choice{{Value: one.GetCardId(), Label: said}}, card.Options...)
+		card.Options = append([]choice{cardChoice(one, "")}, card.Options...)
 	}
 	card.Options = append(card.Options, choice{Value: "", Label: "No card, the account itself"})
 	card.Value = card.Options[0].Value
@@ -193,6 +192,12 @@ func purchaseRequest(accountID string, f *form) proto.Message {
 		request.Account = &transactionsv1.AuthorizeRequest_CardId{CardId: cardID}
 	}
 	return request
+}
+
+// cardChoice offers a card, with a word before what is seen of its number.
+func cardChoice(card *accountsv1.Card, before string) choice {
+	return choice{Value: card.GetCardId(),
+		Label: labelOr(card.GetLastFour() != "", card.GetCardId(), before+"•••• "+card.GetLastFour(), stateWords(enumName(card.GetState())))}
 }
 
 // labelOr is what a choice is called: by what is known of it, else by its id.
@@ -233,6 +238,17 @@ func refundable(t *transactionsv1.Transaction) int64 {
 	return t.GetCleared().GetMinorUnits() - t.GetRefunded().GetMinorUnits()
 }
 
+// amountFields make the fields of an action that is an id of a kind, a purchase, and an amount of it; nil where no purchase has any.
+func amountFields(id, kind string, of func(*transactionsv1.Transaction) int64) func(*trying) []*field {
+	return func(t *trying) []*field {
+		offered, amount := t.transactionField(of)
+		if offered == nil {
+			return nil
+		}
+		return []*field{idField(id, kind), offered, t.moneyField(amount)}
+	}
+}
+
 // incrementFields offer a tenth of what is held, which a tip or another night may come to.
 func incrementFields(t *trying) []*field {
 	offered, amount := t.transactionField(held)
@@ -248,26 +264,17 @@ func incrementRequest(accountID string, f *form) proto.Message {
 		IncrementId: f.text("increment_id"), TransactionId: f.text("transaction_id"), Amount: f.money("amount")}
 }
 
-func completeFields(t *trying) []*field {
-	offered, amount := t.transactionField(held)
-	if offered == nil {
-		return nil
-	}
-	return []*field{idField("advice_id", "adv"), offered, t.moneyField(amount)}
-}
-
 func completeRequest(accountID string, f *form) proto.Message {
 	return &transactionsv1.AdviseAuthorizationRequest{Account: &transactionsv1.AdviseAuthorizationRequest_AccountId{AccountId: accountID},
 		AdviceId: f.text("advice_id"), TransactionId: f.text("transaction_id"), Amount: f.money("amount"), Kind: typev1.AdviceKind_ADVICE_KIND_COMPLETION}
 }
 
 func clearFields(t *trying) []*field {
-	offered, amount := t.transactionField(held)
-	if offered == nil {
+	fields := amountFields("presentment_id", "clr", held)(t)
+	if fields == nil {
 		return nil
 	}
-	return []*field{idField("presentment_id", "clr"), offered, t.moneyField(amount),
-		{Name: "more_to_come", Label: "More will come: what is left of the hold stays", Kind: kindCheck}}
+	return append(fields, &field{Name: "more_to_come", Label: "More will come: what is left of the hold stays", Kind: kindCheck})
 }
 
 func clearRequest(accountID string, f *form) proto.Message {
@@ -290,25 +297,9 @@ func reverseRequest(accountID string, f *form) proto.Message {
 		ReversalId: f.text("reversal_id"), TransactionId: f.text("transaction_id"), Amount: f.money("amount")}
 }
 
-func refundFields(t *trying) []*field {
-	offered, amount := t.transactionField(refundable)
-	if offered == nil {
-		return nil
-	}
-	return []*field{idField("refund_id", "ref"), offered, t.moneyField(amount)}
-}
-
 func refundRequest(accountID string, f *form) proto.Message {
 	return &transactionsv1.RefundRequest{Account: &transactionsv1.RefundRequest_AccountId{AccountId: accountID}, RefundId: f.text("refund_id"),
 		TransactionId: f.text("transaction_id"), Amount: f.money("amount")}
-}
-
-func disputeFields(t *trying) []*field {
-	offered, amount := t.transactionField(disputable)
-	if offered == nil {
-		return nil
-	}
-	return []*field{idField("dispute_id", "dis"), offered, t.moneyField(amount)}
 }
 
 func disputeRequest(accountID string, f *form) proto.Message {
@@ -419,7 +410,7 @@ func cardFields(t *trying) []*field {
 				state.Value = "PAUSED"
 			}
 		}
-		card.Options = append(card.Options, choice{Value: one.GetCardId(), Label: labelOr(one.GetLastFour() != "", one.GetCardId(), "•••• "+one.GetLastFour(), stateWords(enumName(one.GetState())))})
+		card.Options = append(card.Options, cardChoice(one, ""))
 	}
 	if len(card.Options) == 0 {
 		return nil

@@ -15,8 +15,7 @@ func controlsFields(t *trying) []*field {
 	on := &field{Name: "card_id", Label: "Of", Kind: kindSelect}
 	set := t.account.GetControls()
 	for _, one := range t.account.GetCards() {
-		said := labelOr(one.GetLastFour() != "", one.GetCardId(), "Card •••• "+one.GetLastFour(), stateWords(enumName(one.GetState())))
-		on.Options = append(on.Options, choice{Value: one.GetCardId(), Label: said})
+		on.Options = append(on.Options, cardChoice(one, "Card "))
 		if on.Value == "" || one.GetCardId() == t.of {
 			on.Value, set = one.GetCardId(), one.GetControls()
 		}

@@ -91,7 +91,7 @@ func (r *result) decided(accountID string, response proto.Message, decision *tra
 	case *transactionsv1.IncrementAuthorizationResponse:
 		r.Sentence = amount + " more was allowed."
 		if decision.GetOutcome() == typev1.Outcome_OUTCOME_DECLINED {
-			r.Sentence = "Nothing moved: " + declineWords(decision.GetDeclineReason()) + " (response code " + decision.GetResponseCode() + ")."
+			r.Sentence = declinedSentence(decision)
 		}
 	case *transactionsv1.AdviseAuthorizationResponse:
 		r.Title, r.Sentence = "Recorded", "The purchase came to "+amount+"."
@@ -112,11 +112,16 @@ func (r *result) decided(accountID string, response proto.Message, decision *tra
 	}
 }
 
+// declinedSentence says why nothing was allowed.
+func declinedSentence(decision *transactionsv1.Decision) string {
+	return "Nothing moved: " + declineWords(decision.GetDeclineReason()) + " (response code " + decision.GetResponseCode() + ")."
+}
+
 // authorized puts the decision on a purchase into words.
 func (r *result) authorized(accountID string, decision *transactionsv1.Decision, amount string) {
 	switch decision.GetOutcome() {
 	case typev1.Outcome_OUTCOME_DECLINED:
-		r.Sentence = "Nothing moved: " + declineWords(decision.GetDeclineReason()) + " (response code " + decision.GetResponseCode() + ")."
+		r.Sentence = declinedSentence(decision)
 		return
 	case typev1.Outcome_OUTCOME_VERIFIED:
 		r.Sentence = "The card may be used. Nothing is held."

@@ -131,6 +131,9 @@ type checkWords struct {
 // wordsOfCheck says in a sentence what a check of an authorization asked, and what it found.
 func (c *Console) wordsOfCheck(check *transactionsv1.Check, currency string) checkWords {
 	words := checkWords{Name: label(check.GetCheck()), Passed: check.GetPassed(), Seen: check.GetSeen(), Bound: check.GetBound()}
+	amounts := func() {
+		words.Seen, words.Bound = minorWords(words.Seen, currency), "up to "+minorWords(words.Bound, currency)
+	}
 	switch check.GetCheck() {
 	case typev1.CheckKind_CHECK_KIND_MESSAGE_AGE:
 		words.Sentence, words.Seen, words.Bound = "Is the network's message young enough?", secondsWords(words.Seen), "up to "+secondsWords(words.Bound)
@@ -153,17 +156,17 @@ func (c *Console) wordsOfCheck(check *transactionsv1.Check, currency string) che
 		words.Sentence = "Is the merchant allowed?"
 	case typev1.CheckKind_CHECK_KIND_CREDIT_LIMIT:
 		words.Sentence = "Does it fit the limit, with all that is owed, pending and withheld?"
-		words.Seen, words.Bound = minorWords(words.Seen, currency), "up to "+minorWords(words.Bound, currency)
+		amounts()
 	case typev1.CheckKind_CHECK_KIND_SINGLE_USE:
 		words.Sentence, words.Bound = "Was the single-use card not used before?", "not once"
 	case typev1.CheckKind_CHECK_KIND_MERCHANT_LOCK:
 		words.Sentence = "Is it the one merchant that is allowed?"
 	case typev1.CheckKind_CHECK_KIND_MAX_AMOUNT:
 		words.Sentence = "Is it within the most for one purchase?"
-		words.Seen, words.Bound = minorWords(words.Seen, currency), "up to "+minorWords(words.Bound, currency)
+		amounts()
 	case typev1.CheckKind_CHECK_KIND_WINDOW_AMOUNT:
 		words.Sentence = "Is what is spent " + windowWords(check.GetWindow()) + " within its limit?"
-		words.Seen, words.Bound = minorWords(words.Seen, currency), "up to "+minorWords(words.Bound, currency)
+		amounts()
 	case typev1.CheckKind_CHECK_KIND_WINDOW_COUNT:
 		words.Sentence = "Is the number of purchases " + windowWords(check.GetWindow()) + " within its limit?"
 		words.Bound = "up to " + words.Bound
