@@ -3,10 +3,10 @@
 package command
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -31,29 +31,34 @@ type Lookup struct {
 // DigestSize is the size of a content digest in bytes: SHA-256 cut to 128 bits, since it need only tell one caller's commands apart.
 const DigestSize = 16
 
-// Digest adds up the content of a command, field by field in a fixed order. Each field is written with its length, so no two contents run into each other.
-type Digest struct{ sum hash.Hash }
+// Digest collects the content of a command, field by field in a fixed order. Each field is written with its length, so no two contents run into each other.
+type Digest struct {
+	content []byte
+	key     []byte // nil for a digest without one
+}
+
+// contentRoom is enough for the content of most commands.
+const contentRoom = 384
 
 // NewDigest begins a digest.
-func NewDigest() Digest { return Digest{sha256.New()} }
+func NewDigest() Digest { return Digest{content: make([]byte, 0, contentRoom)} }
 
 // NewKeyedDigest begins a digest that says nothing about the content to who does not have the key: for content that can be guessed, such as a person's details.
-func NewKeyedDigest(key []byte) Digest { return Digest{hmac.New(sha256.New, key)} }
+func NewKeyedDigest(key []byte) Digest {
+	return Digest{content: make([]byte, 0, contentRoom), key: append([]byte{}, key...)}
+}
 
 // Text adds texts.
 func (d Digest) Text(texts ...string) Digest {
 	for _, text := range texts {
-		d.Number(int64(len(text)))
-		d.sum.Write([]byte(text))
+		d.content = append(binary.BigEndian.AppendUint64(d.content, uint64(len(text))), text...)
 	}
 	return d
 }
 
 // Number adds a number.
 func (d Digest) Number(number int64) Digest {
-	var bytes [8]byte
-	binary.BigEndian.PutUint64(bytes[:], uint64(number))
-	d.sum.Write(bytes[:])
+	d.content = binary.BigEndian.AppendUint64(d.content, uint64(number))
 	return d
 }
 
@@ -73,5 +78,18 @@ func (d Digest) Time(moment *timestamppb.Timestamp) Digest {
 	return d.Flag(true).Number(moment.GetSeconds()).Number(int64(moment.GetNanos()))
 }
 
-// Sum ends the digest.
-func (d Digest) Sum() []byte { return d.sum.Sum(nil)[:DigestSize] }
+// Sum returns the digest of what was added.
+func (d Digest) Sum() []byte {
+	if d.key != nil {
+		return d.keyedSum()
+	}
+	sum := sha256.Sum256(d.content)
+	return bytes.Clone(sum[:DigestSize])
+}
+
+// keyedSum works on copies: what is given to an interface is on the heap, and the content of digests without a key need not be.
+func (d Digest) keyedSum() []byte {
+	sum := hmac.New(sha256.New, bytes.Clone(d.key))
+	sum.Write(bytes.Clone(d.content))
+	return sum.Sum(nil)[:DigestSize]
+}

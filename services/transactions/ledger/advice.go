@@ -36,16 +36,21 @@ func (c *AdviseAuthorization) ID() string { return c.AdviceID }
 
 // Digest of all fields.
 func (c *AdviseAuthorization) Digest() []byte {
-	return digestNetwork(c.content().Text(c.TransactionID, c.CardID), c.Network).Sum()
+	return digestNetwork(c.content(command.NewDigest()).Text(c.TransactionID, c.CardID), c.Network).Sum()
 }
 
 // Message is what the network's message is known by, and the digest of what it tells.
 func (c *AdviseAuthorization) Message() (key, digest []byte) {
-	return messageOf(adviceMessage, c.Kind(), c.Network, c.content)
+	if key = c.messageKey(); key == nil {
+		return nil, nil
+	}
+	return key, c.content(command.NewDigest()).Number(int64(c.Kind())).Sum()
 }
 
-func (c *AdviseAuthorization) content() command.Digest {
-	return digestMerchant(command.NewDigest().Number(int64(c.Advice)).Number(c.Amount).Text(c.Currency), c.Merchant)
+func (c *AdviseAuthorization) messageKey() []byte { return keyOf(adviceMessage, c.Network) }
+
+func (c *AdviseAuthorization) content(d command.Digest) command.Digest {
+	return digestMerchant(d.Number(int64(c.Advice)).Number(c.Amount).Text(c.Currency), c.Merchant)
 }
 
 func (c *AdviseAuthorization) about() string { return c.TransactionID }

@@ -44,15 +44,20 @@ func (c *Authorize) Kind() eventsv1.CommandKind { return eventsv1.CommandKind_CO
 func (c *Authorize) ID() string { return c.TransactionID }
 
 // Digest of all fields.
-func (c *Authorize) Digest() []byte { return c.content().Sum() }
+func (c *Authorize) Digest() []byte { return c.content(command.NewDigest()).Sum() }
 
 // Message is what the network's message is known by, and the digest of all fields but the id.
 func (c *Authorize) Message() (key, digest []byte) {
-	return messageOf(requestMessage, c.Kind(), c.Network, c.content)
+	if key = c.messageKey(); key == nil {
+		return nil, nil
+	}
+	return key, c.content(command.NewDigest()).Number(int64(c.Kind())).Sum()
 }
 
-func (c *Authorize) content() command.Digest {
-	d := command.NewDigest().Text(c.CardID).Number(c.Amount).Text(c.Currency)
+func (c *Authorize) messageKey() []byte { return keyOf(requestMessage, c.Network) }
+
+func (c *Authorize) content(d command.Digest) command.Digest {
+	d = d.Text(c.CardID).Number(c.Amount).Text(c.Currency)
 	d = digestNetwork(digestMerchant(d, c.Merchant), c.Network)
 	d = d.Flag(c.PartialApprovalAllowed).Number(int64(c.EntryMode))
 	if c.PreAuthorization || c.Refund { // stored digests of others are without

@@ -34,16 +34,21 @@ func (c *IncrementAuthorization) ID() string { return c.IncrementID }
 
 // Digest of all fields.
 func (c *IncrementAuthorization) Digest() []byte {
-	return digestNetwork(c.content().Text(c.TransactionID, c.CardID), c.Network).Sum()
+	return digestNetwork(c.content(command.NewDigest()).Text(c.TransactionID, c.CardID), c.Network).Sum()
 }
 
 // Message is what the network's message is known by, and the digest of what it asks.
 func (c *IncrementAuthorization) Message() (key, digest []byte) {
-	return messageOf(requestMessage, c.Kind(), c.Network, c.content)
+	if key = c.messageKey(); key == nil {
+		return nil, nil
+	}
+	return key, c.content(command.NewDigest()).Number(int64(c.Kind())).Sum()
 }
 
-func (c *IncrementAuthorization) content() command.Digest {
-	return command.NewDigest().Number(c.Amount).Text(c.Currency)
+func (c *IncrementAuthorization) messageKey() []byte { return keyOf(requestMessage, c.Network) }
+
+func (c *IncrementAuthorization) content(d command.Digest) command.Digest {
+	return d.Number(c.Amount).Text(c.Currency)
 }
 
 func (c *IncrementAuthorization) about() string { return c.TransactionID }

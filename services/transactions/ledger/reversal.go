@@ -39,11 +39,16 @@ func (c *ReverseAuthorization) Digest() []byte {
 
 // Message is what the network's message is known by, and the digest of what it asks.
 func (c *ReverseAuthorization) Message() (key, digest []byte) {
-	return messageOf(reversalMessage, c.Kind(), c.Network, c.content)
+	if key = c.messageKey(); key == nil {
+		return nil, nil
+	}
+	return key, c.content(command.NewDigest()).Number(int64(c.Kind())).Sum()
 }
 
-func (c *ReverseAuthorization) content() command.Digest {
-	return command.NewDigest().Number(c.Amount).Text(c.Currency)
+func (c *ReverseAuthorization) messageKey() []byte { return keyOf(reversalMessage, c.Network) }
+
+func (c *ReverseAuthorization) content(d command.Digest) command.Digest {
+	return d.Number(c.Amount).Text(c.Currency)
 }
 
 func (c *ReverseAuthorization) about() string { return c.TransactionID }
