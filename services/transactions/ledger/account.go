@@ -31,6 +31,7 @@ type Account struct {
 
 	open     openTransactions
 	recalled []recalledEvent // stored events, taken back for one command
+	decoded  *Transaction    // the open one that a command looked at last, as it was then
 
 	// ids has, for every command id, every network message, and every presentment or refund that was taken back, the sequence of its (last) event; and for every
 	// transaction's key its place in order, counted from 1. It is kept for the account's life.
@@ -103,7 +104,11 @@ func (a *Account) Page(before uint64, size int) (last []uint64, from uint64, mor
 
 // LastEventOf returns the sequence of a transaction's last event by its key: the id of a purchase, or the PaymentKey of a payment. It is 0 when there is none.
 func (a *Account) LastEventOf(key string) uint64 {
-	if place := a.ids.at(fingerprintOf(transactionID, key)); place != 0 {
+	return a.lastEventBy(fingerprintOf(transactionID, key))
+}
+
+func (a *Account) lastEventBy(mark fingerprint) uint64 {
+	if place := a.ids.at(mark); place != 0 {
 		return a.order[place-1].last
 	}
 	return 0
@@ -121,18 +126,25 @@ func (a *Account) PartsNamed(id string) (sequences []uint64) {
 	return sequences
 }
 
-// transaction returns a transaction that is in memory: an open one, or one whose last event was recalled.
+// transaction returns a transaction that is in memory: an open one, or one whose last event was recalled. It must not be changed.
 func (a *Account) transaction(key string) *Transaction {
-	if open := a.open.find(fingerprintOf(transactionID, key)); open != nil {
-		if t := open.transaction(); t.Key() == key {
-			return t
+	return a.transactionBy(fingerprintOf(transactionID, key), key)
+}
+
+func (a *Account) transactionBy(mark fingerprint, key string) *Transaction {
+	if open := a.open.find(mark); open != nil {
+		if a.decoded == nil || a.decoded.last != open.last {
+			a.decoded = open.transaction()
+		}
+		if a.decoded.Key() == key {
+			return a.decoded
 		}
 		return nil
 	}
 	if len(a.recalled) == 0 {
 		return nil
 	}
-	last := a.LastEventOf(key)
+	last := a.lastEventBy(mark)
 	if t := TransactionOf(a.recall(last), last); t != nil && t.Key() == key {
 		return t
 	}
@@ -184,7 +196,7 @@ func (a *Account) Apply(event *eventsv1.LedgerEvent, sequence uint64) {
 	}
 	a.applySpending(event)
 	a.remember(event, sequence)
-	a.recalled = nil
+	a.recalled, a.decoded = nil, nil
 	envelope := event.GetEnvelope()
 	a.sequence, a.decidedAt = sequence, envelope.GetDecidedAt().AsTime()
 }

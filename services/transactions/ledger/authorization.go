@@ -118,7 +118,7 @@ func (c *Authorize) decidePurchase(a *Account, t *Transaction, profile *Profile,
 	granted.grant(c.Amount, surplus)
 	decision := answerTo(a.checks(&request{
 		card: c.CardID, entryMode: c.EntryMode, network: c.Network, currency: c.Currency, profile: profile, now: now,
-		before: &before, after: &granted, amount: c.Amount, asked: c.Amount,
+		before: before, after: granted, amount: c.Amount, asked: c.Amount,
 	}))
 	room := a.room(profile)
 	switch {
@@ -188,7 +188,7 @@ func (c *Authorize) partly(before *Transaction, declined *eventsv1.DecisionRecor
 func (c *Authorize) decideCredit(a *Account, t *Transaction, profile *Profile, now time.Time) *eventsv1.DecisionRecord {
 	decision := answerTo(a.checks(&request{
 		card: c.CardID, entryMode: c.EntryMode, network: c.Network, currency: c.Currency, profile: profile, now: now,
-		before: t, after: t, credit: true, asked: c.Amount,
+		before: *t, after: *t, credit: true, asked: c.Amount,
 	}))
 	switch {
 	case decision.GetOutcome() == typev1.Outcome_OUTCOME_DECLINED:

@@ -21,7 +21,7 @@ type request struct {
 	profile   *Profile
 	now       time.Time
 	// before and after are the transaction as it is, and as it will be when the request is granted in full.
-	before, after *Transaction
+	before, after Transaction
 	// amount is what the purchase comes to; asked is what was asked for: 0 verifies.
 	amount, asked int64
 	// credit says that it is a merchant credit, increment that it raises an authorization.

@@ -27,7 +27,7 @@ func TestEveryFieldOfAnAccountIsEncoded(t *testing.T) {
 			for range 2 * fewOpen {
 				at.set(openTransaction{mark: fingerprint(next()), last: uint64(next()), held: int64(next()), withheld: int64(next()), dueAt: int64(next()), record: []byte{byte(next())}})
 			}
-		case *[]recalledEvent: // for one command only
+		case *[]recalledEvent, **Transaction: // for one command only
 		default:
 			return false
 		}

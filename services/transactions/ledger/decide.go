@@ -35,8 +35,10 @@ func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv
 	if _, opening := c.(*FollowAccounts); !opening && !a.known() {
 		return nil, failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", a.id)
 	}
-	if key := c.about(); key != "" && a.transaction(key) == nil && a.LastEventOf(key) != 0 {
-		return nil, errCollision
+	if key := c.about(); key != "" {
+		if mark := fingerprintOf(transactionID, key); a.transactionBy(mark, key) == nil && a.lastEventBy(mark) != 0 {
+			return nil, errCollision
+		}
 	}
 	event, err := c.decide(a, rules, at)
 	if err != nil {
@@ -84,10 +86,12 @@ func (a *Account) Lookup(c Command) command.Lookup {
 		}
 		key = a.recall(original).GetTransaction().GetTransactionId()
 	}
-	if key != "" && a.transaction(key) == nil {
-		if last := a.LastEventOf(key); a.recall(last) == nil { // else that event is another transaction's: see Decide
-			return command.Lookup{Needs: last}
-		}
+	if key == "" {
+		return command.Lookup{}
+	}
+	mark := fingerprintOf(transactionID, key)
+	if last := a.lastEventBy(mark); a.transactionBy(mark, key) == nil && a.recall(last) == nil { // else that event is another transaction's: see Decide
+		return command.Lookup{Needs: last}
 	}
 	return command.Lookup{}
 }
@@ -97,10 +101,11 @@ func (a *Account) Answered(kind eventsv1.CommandKind, id string) uint64 {
 	if !fromCallers(kind) {
 		return 0
 	}
-	if sequence := a.ids.at(fingerprintOf(kind, id)); sequence != 0 || kind != eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE {
+	mark := fingerprintOf(transactionID, id)
+	if sequence := a.ids.at(mark.of(kind)); sequence != 0 || kind != eventsv1.CommandKind_COMMAND_KIND_AUTHORIZE {
 		return sequence
 	}
-	if place := a.ids.at(fingerprintOf(transactionID, id)); place != 0 && a.order[place-1].start&authorizedFirst != 0 {
+	if place := a.ids.at(mark); place != 0 && a.order[place-1].start&authorizedFirst != 0 {
 		return a.order[place-1].first()
 	}
 	return 0

@@ -68,7 +68,7 @@ func (c *IncrementAuthorization) decide(a *Account, rules *Rules, at command.Pos
 	profile, _ := rules.profile(a.profile)
 	decision := answerTo(a.checks(&request{
 		card: cmp.Or(c.CardID, before.CardID), network: c.Network, currency: c.Currency, profile: profile, now: at.Time,
-		before: before, after: &after, amount: after.Authorized - after.Reversed, asked: c.Amount, increment: true,
+		before: *before, after: after, amount: after.Authorized - after.Reversed, asked: c.Amount, increment: true,
 	}))
 	asked := &eventsv1.IncrementRequest{Amount: c.Amount, CurrencyCode: c.Currency, Network: c.Network}
 	if decision.GetOutcome() == typev1.Outcome_OUTCOME_DECLINED {

@@ -41,7 +41,8 @@ func (o *openTransaction) transaction() *Transaction {
 	if err := proto.Unmarshal(o.record, record); err != nil {
 		panic("an open transaction cannot be decoded: " + err.Error())
 	}
-	return transactionOf(record, o.last)
+	t := transactionOf(record, o.last)
+	return &t
 }
 
 // place returns where in the heap a transaction is; -1 when it is not open.

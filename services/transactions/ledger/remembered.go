@@ -33,7 +33,12 @@ const (
 
 func fingerprintOf(kind eventsv1.CommandKind, id string) fingerprint {
 	sum := sha256.Sum256([]byte(id))
-	return fingerprint(binary.BigEndian.Uint64(sum[:]) ^ uint64(kind)*0x9E3779B97F4A7C15)
+	return fingerprint(binary.BigEndian.Uint64(sum[:])).of(kind)
+}
+
+// of makes the fingerprint of a transaction's id that of the same id of another kind.
+func (f fingerprint) of(kind eventsv1.CommandKind) fingerprint {
+	return f ^ fingerprint(uint64(kind)*0x9E3779B97F4A7C15)
 }
 
 // at returns the number of a fingerprint; 0 when there is none.

@@ -51,11 +51,12 @@ func TransactionOf(event *eventsv1.LedgerEvent, sequence uint64) *Transaction {
 	if event.GetTransaction() == nil {
 		return nil
 	}
-	return transactionOf(event.GetTransaction(), sequence)
+	t := transactionOf(event.GetTransaction(), sequence)
+	return &t
 }
 
-func transactionOf(r *eventsv1.TransactionRecord, sequence uint64) *Transaction {
-	t := &Transaction{
+func transactionOf(r *eventsv1.TransactionRecord, sequence uint64) Transaction {
+	t := Transaction{
 		ID: r.GetTransactionId(), CardID: r.GetCardId(), Merchant: r.GetMerchant(), OpenedAt: r.GetOpenedAt().AsTime(),
 		Authorized: r.GetAuthorized(), Held: r.GetHeld(), Cleared: r.GetCleared(), Refunded: r.GetRefunded(),
 		Reversed: r.GetReversed(), Expired: r.GetExpired(), Expiries: r.GetExpiries(),
