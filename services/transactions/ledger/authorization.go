@@ -1,10 +1,9 @@
 package ledger
 
 import (
-	"fmt"
 	"hash/fnv"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -217,11 +216,13 @@ func answerTo(checks []*eventsv1.CheckRecord) *eventsv1.DecisionRecord {
 // approvalCode makes the six characters of DE38. They follow from where and when the decision was made, so no randomness is needed.
 func approvalCode(accountID, transactionID string, at command.Position) string {
 	sum := fnv.New64a()
-	_, _ = fmt.Fprintf(sum, "%s/%s/%d", accountID, transactionID, at.Time.UnixMicro())
+	sum.Write([]byte(accountID + "/" + transactionID + "/" + strconv.FormatInt(at.Time.UnixMicro(), 10)))
 	const symbols = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ" // no I, no O: codes are read aloud
-	var code strings.Builder
-	for rest := sum.Sum64(); code.Len() < 6; rest /= uint64(len(symbols)) {
-		code.WriteByte(symbols[rest%uint64(len(symbols))])
+	var code [6]byte
+	rest := sum.Sum64()
+	for i := range code {
+		code[i] = symbols[rest%uint64(len(symbols))]
+		rest /= uint64(len(symbols))
 	}
-	return code.String()
+	return string(code[:])
 }

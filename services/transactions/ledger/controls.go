@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
 )
 
@@ -45,17 +44,14 @@ func (r *request) adds(from int64) tally {
 }
 
 // checkSingleUse checks that a single-use card had no other purchase.
-func (a *Account) checkSingleUse(checks []*eventsv1.CheckRecord, r *request, controls []scopedControls) []*eventsv1.CheckRecord {
+func (a *Account) checkSingleUse(list *checkList, r *request, controls []scopedControls) {
 	for _, c := range controls {
 		if !c.GetSingleUse() {
 			continue
 		}
 		others := a.spending.since(beginning, c.cards).count - a.countedFor(r.before.Key(), c.cards)
-		check := numberCheck(typev1.CheckKind_CHECK_KIND_SINGLE_USE, others, 0, others > 0, typev1.DeclineReason_DECLINE_REASON_SINGLE_USE_CARD_USED)
-		check.Scope = c.scope
-		checks = append(checks, check)
+		list.number(typev1.CheckKind_CHECK_KIND_SINGLE_USE, others, 0, others > 0, typev1.DeclineReason_DECLINE_REASON_SINGLE_USE_CARD_USED).Scope = c.scope
 	}
-	return checks
 }
 
 // countedFor returns how often a transaction is counted among the purchases with some cards, or with all where cards is nil: 1, or 0 where it was begun with another card,
@@ -69,7 +65,7 @@ func (a *Account) countedFor(key string, cards []string) int64 {
 }
 
 // checkMerchantLock checks that the merchant is the one that the account, or the card, is locked to.
-func (a *Account) checkMerchantLock(checks []*eventsv1.CheckRecord, r *request, controls []scopedControls) []*eventsv1.CheckRecord {
+func (a *Account) checkMerchantLock(list *checkList, r *request, controls []scopedControls) {
 	id := r.after.Merchant.GetMerchantId()
 	for _, c := range controls {
 		allowed := c.GetLockedMerchantId()
@@ -79,37 +75,32 @@ func (a *Account) checkMerchantLock(checks []*eventsv1.CheckRecord, r *request, 
 		if allowed == "" && !c.GetLockToFirstMerchant() {
 			continue
 		}
-		check := codeCheck(typev1.CheckKind_CHECK_KIND_MERCHANT_LOCK, id, allowed, allowed != "" && id != allowed, typev1.DeclineReason_DECLINE_REASON_MERCHANT_BLOCKED)
-		check.Scope = c.scope
-		checks = append(checks, check)
+		failed := allowed != "" && id != allowed
+		list.code(typev1.CheckKind_CHECK_KIND_MERCHANT_LOCK, id, allowed, failed, typev1.DeclineReason_DECLINE_REASON_MERCHANT_BLOCKED).Scope = c.scope
 	}
-	return checks
 }
 
 // checkMaxAmount checks what the purchase comes to.
-func checkMaxAmount(checks []*eventsv1.CheckRecord, r *request, controls []scopedControls) []*eventsv1.CheckRecord {
+func checkMaxAmount(list *checkList, r *request, controls []scopedControls) {
 	for _, c := range controls {
 		if c.GetMaxAmount() == nil {
 			continue
 		}
 		bound := c.GetMaxAmount().GetMinorUnits()
-		check := numberCheck(typev1.CheckKind_CHECK_KIND_MAX_AMOUNT, r.amount, bound, r.asked > 0 && r.amount > bound, typev1.DeclineReason_DECLINE_REASON_AMOUNT_LIMIT_EXCEEDED)
-		check.Scope = c.scope
-		checks = append(checks, check)
+		failed := r.asked > 0 && r.amount > bound
+		list.number(typev1.CheckKind_CHECK_KIND_MAX_AMOUNT, r.amount, bound, failed, typev1.DeclineReason_DECLINE_REASON_AMOUNT_LIMIT_EXCEEDED).Scope = c.scope
 	}
-	return checks
 }
 
 // checkWindows checks what would be spent in each window, then how many purchases there would be in each. A request that adds nothing passes.
-func (a *Account) checkWindows(checks []*eventsv1.CheckRecord, r *request, controls []scopedControls, amounts bool) []*eventsv1.CheckRecord {
+func (a *Account) checkWindows(list *checkList, r *request, controls []scopedControls, amounts bool) {
 	window := func(c scopedControls, limit *typev1.SpendingLimit, kind typev1.CheckKind, spent, added, bound int64, reason typev1.DeclineReason) {
 		would, ok := add(spent, added)
 		if !ok {
 			would = AmountBound
 		}
-		check := numberCheck(kind, would, bound, added > 0 && would > bound, reason)
+		check := list.number(kind, would, bound, added > 0 && would > bound, reason)
 		check.Scope, check.Window, check.TrailingHours = c.scope, limit.GetWindow(), limit.GetTrailingHours()
-		checks = append(checks, check)
 	}
 	for _, c := range controls {
 		for _, limit := range c.GetLimits() {
@@ -129,7 +120,6 @@ func (a *Account) checkWindows(checks []*eventsv1.CheckRecord, r *request, contr
 			}
 		}
 	}
-	return checks
 }
 
 // windowStart returns the first microsecond of a limit's window, by the Unix epoch.

@@ -143,7 +143,7 @@ func (r HoldExpiryRow) String() string {
 	if r.Days == 1 {
 		return r.Match.String() + ": 1 day"
 	}
-	return fmt.Sprintf("%s: %d days", r.Match, r.Days)
+	return r.Match.String() + ": " + strconv.Itoa(r.Days) + " days"
 }
 
 // String says what the row means: "mcc 5542: at least 7500", or "mcc 5812: 20% more". Decisions record it so.
