@@ -1,43 +1,82 @@
 package main
 
 import (
+	"math"
 	"os"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
+	"strings"
 )
 
-// headroom is how much is allocated between two garbage collections at least, in bytes. A collection costs processor time in proportion to what is alive, a command
-// allocates the same whatever that is: with little alive, Go's own setting (collect when the heap has doubled) would collect all the time.
-const headroom = 512 << 20
+// The heap is collected when it has grown by the headroom, or has doubled where that is more; a heap with much alive is collected before it passes ample bytes, but
+// may grow by leastPercent. A collection costs processor time in proportion to what is alive, and a command allocates the same whatever that is: with little alive,
+// Go's own setting (collect when the heap has doubled) would collect all the time. A process with the default account cache and a million accounts stays below 3 GiB.
+const (
+	headroom     = 1 << 30
+	ample        = 2560 << 20
+	leastPercent = 50
+	// headroomShare of the machine's memory, and ampleShare of it, are the most where that is less.
+	headroomShare = 8
+	ampleShare    = 2
+)
 
-// keepHeadroom has the garbage collector run when the heap has grown by headroom, or has doubled where that is more, unless the environment says otherwise.
+// keepHeadroom has the garbage collector leave that room, unless the environment says otherwise.
 func keepHeadroom() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	debug.SetGCPercent(collectAt(aliveBytes()))
-	afterCollection(func() { debug.SetGCPercent(collectAt(aliveBytes())) })
+	available := availableBytes()
+	adjust := func() { debug.SetGCPercent(collectAt(aliveBytes(), available)) }
+	adjust()
+	afterCollection(adjust)
 }
 
-// defaultPercent is Go's own growth of the heap between two collections.
-const defaultPercent = 100
-
-// A heap with much alive need not double: up to ample bytes it may, beyond that it is collected when it has grown by leastPercent. A process with the default
-// account cache and a million accounts then stays below 3 GiB.
-const (
-	ample        = 2560 << 20
-	leastPercent = 50
-)
-
-// collectAt returns by how many percent a heap with so many bytes alive may grow until it is collected.
-func collectAt(alive uint64) int {
+// collectAt returns by how many percent a heap with so many bytes alive may grow until it is collected, on a machine with so many bytes available.
+func collectAt(alive, available uint64) int {
 	const least = 16 << 20 // a process that has just begun
 	alive = max(alive, least)
-	if 2*alive > ample {
-		return max(leastPercent, int(ample*100/alive)-100)
+	wanted := max(2*alive, alive+min(headroom, available/headroomShare))
+	if most := min(ample, available/ampleShare); wanted > most {
+		wanted = max(most, alive+alive*leastPercent/100)
 	}
-	return max(defaultPercent, int(headroom*100/alive))
+	return int((wanted - alive) * 100 / alive)
+}
+
+// availableBytes is how much memory the process may use: that of the machine, or of its container where that is less. Where a system does not tell, there is plenty.
+func availableBytes() uint64 {
+	available := uint64(math.MaxUint64)
+	if machine, err := os.ReadFile("/proc/meminfo"); err == nil {
+		available = min(available, machineBytes(string(machine)))
+	}
+	if container, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+		available = min(available, containerBytes(string(container)))
+	}
+	return available
+}
+
+var memTotal = regexp.MustCompile(`(?m)^MemTotal:\s+([0-9]+) kB$`)
+
+// machineBytes reads /proc/meminfo.
+// https://docs.kernel.org/filesystems/proc.html#meminfo
+func machineBytes(meminfo string) uint64 {
+	if found := memTotal.FindStringSubmatch(meminfo); found != nil {
+		if kibibytes, err := strconv.ParseUint(found[1], 10, 54); err == nil {
+			return kibibytes << 10
+		}
+	}
+	return math.MaxUint64
+}
+
+// containerBytes reads memory.max of a control group: a number, or "max".
+// https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
+func containerBytes(most string) uint64 {
+	if bytes, err := strconv.ParseUint(strings.TrimSpace(most), 10, 64); err == nil {
+		return bytes
+	}
+	return math.MaxUint64
 }
 
 // aliveBytes returns what was alive at the last collection.
