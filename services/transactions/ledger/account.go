@@ -170,6 +170,14 @@ func (a *Account) card(id string) *card {
 	return nil
 }
 
+// own returns a card's id as the account has it already, so that it is in memory once: each object is work for the garbage collector.
+func (a *Account) own(cardID string) string {
+	if known := a.card(cardID); known != nil {
+		return known.id
+	}
+	return cardID
+}
+
 // Apply folds an event in. It panics when the event does not agree with the state: when the balances it carries are not those that follow,
 // when it moves pending or withheld by something else than its transaction, or when it comes before the newest event followed of ACCOUNTS or PAYMENTS.
 func (a *Account) Apply(event *eventsv1.LedgerEvent, sequence uint64) {

@@ -131,8 +131,8 @@ func (a *Account) applyAccountFact(event *eventsv1.LedgerEvent) {
 }
 
 func (a *Account) applyCard(changed *eventsv1.LedgerCard) {
-	after := card{id: changed.GetCardId(), state: changed.GetState(), expiryYear: changed.GetExpiryYear(), expiryMonth: changed.GetExpiryMonth(),
-		replaces: changed.GetReplacesCardId(), controls: changed.GetControls()}
+	after := card{id: a.own(changed.GetCardId()), state: changed.GetState(), expiryYear: changed.GetExpiryYear(), expiryMonth: changed.GetExpiryMonth(),
+		replaces: a.own(changed.GetReplacesCardId()), controls: changed.GetControls()}
 	if known := a.card(after.id); known != nil {
 		*known = after
 		return

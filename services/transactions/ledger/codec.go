@@ -30,6 +30,9 @@ func (a *Account) code(c *codec.Coder) {
 	codec.Message(c, &a.controls)
 	codec.List(c, &a.cards, func(card *card) { card.code(c) })
 	a.spending.code(c)
+	if c.Reading() {
+		a.ownCards()
+	}
 	for _, sequence := range []*uint64{&a.accountsSequence, &a.paymentsSequence, &a.sequence} {
 		c.Unsigned(sequence)
 	}
@@ -45,6 +48,19 @@ func (a *Account) code(c *codec.Coder) {
 			b.start |= authorizedFirst
 		}
 	})
+}
+
+// ownCards has the id of each card in memory once.
+func (a *Account) ownCards() {
+	for i := range a.cards {
+		a.cards[i].replaces = a.own(a.cards[i].replaces)
+	}
+	for i := range a.spending.cards {
+		a.spending.cards[i].id = a.own(a.spending.cards[i].id)
+	}
+	for i := range a.spending.firsts {
+		a.spending.firsts[i].cardID = a.own(a.spending.firsts[i].cardID)
+	}
 }
 
 func (k *card) code(c *codec.Coder) {

@@ -187,15 +187,16 @@ func spendingChange(change tally, withoutCard bool) []*eventsv1.SpendingChange {
 // applySpending folds in what an event changes of what was spent.
 func (a *Account) applySpending(event *eventsv1.LedgerEvent) {
 	record := event.GetTransaction()
+	used := a.own(record.GetCardId())
 	for _, change := range event.GetSpending() {
-		card := record.GetCardId()
+		card := used
 		if change.GetWithoutCard() {
 			card = ""
 		}
 		a.spending.note(moment{at: record.GetOpenedAt().AsTime().UnixMicro(), card: int32(a.spending.card(card)), amount: change.GetAmount(), count: change.GetCount()})
 	}
-	if card, merchant := record.GetCardId(), record.GetMerchant().GetMerchantId(); merchant != "" && approves(event) && a.spending.merchant([]string{card}) == "" {
-		a.spending.firsts = appendTight(a.spending.firsts, firstPurchase{card, merchant})
+	if merchant := record.GetMerchant().GetMerchantId(); merchant != "" && approves(event) && a.spending.merchant([]string{used}) == "" {
+		a.spending.firsts = appendTight(a.spending.firsts, firstPurchase{used, merchant})
 	}
 	a.spending.age(event.GetEnvelope().GetDecidedAt().AsTime())
 }
