@@ -19,21 +19,29 @@ func money(minor int64, currency string) *typev1.Money {
 	return &typev1.Money{MinorUnits: minor, CurrencyCode: currency}
 }
 
-func balancesMessage(b ledger.Balances) *transactionsv1.Balances {
-	return &transactionsv1.Balances{
-		CreditLimit: money(b.CreditLimit, b.Currency), Posted: money(b.Posted, b.Currency), Pending: money(b.Pending, b.Currency),
-		Withheld: money(b.Withheld, b.Currency), Available: money(b.Available(), b.Currency),
+// moneys makes several amounts of one currency, which are allocated together.
+func moneys(currency string, minor ...int64) []typev1.Money {
+	amounts := make([]typev1.Money, len(minor))
+	for i := range amounts {
+		amounts[i].MinorUnits, amounts[i].CurrencyCode = minor[i], currency
 	}
+	return amounts
+}
+
+func balancesMessage(b ledger.Balances) *transactionsv1.Balances {
+	amounts := moneys(b.Currency, b.CreditLimit, b.Posted, b.Pending, b.Withheld, b.Available())
+	return &transactionsv1.Balances{CreditLimit: &amounts[0], Posted: &amounts[1], Pending: &amounts[2], Withheld: &amounts[3], Available: &amounts[4]}
 }
 
 // decisionOf makes the answer from a stored event: all of it is there, so that a repeat gets the same.
 func decisionOf(event *eventsv1.LedgerEvent, sequence uint64) *transactionsv1.Decision {
 	record, balances := event.GetDecision(), ledger.BalancesOf(event)
+	amounts := moneys(balances.Currency, record.GetApprovedAmount(), record.GetHeldAmount())
 	decision := &transactionsv1.Decision{
 		TransactionId: event.GetTransaction().GetTransactionId(),
 		Outcome:       record.GetOutcome(), DeclineReason: record.GetDeclineReason(), RejectionReason: record.GetRejectionReason(),
 		ResponseCode: record.GetResponseCode(), ApprovalCode: record.GetApprovalCode(),
-		ApprovedAmount: money(record.GetApprovedAmount(), balances.Currency), HeldAmount: money(record.GetHeldAmount(), balances.Currency),
+		ApprovedAmount: &amounts[0], HeldAmount: &amounts[1],
 		Late: record.GetLate(), DaysLate: record.GetDaysLate(), Unmatched: record.GetUnmatched(),
 		OverCaptureTolerated: record.GetOverCaptureTolerated(), ReversalCapped: record.GetReversalCapped(),
 		Balances: balancesMessage(balances), Sequence: sequence,
