@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	eventsv1 "github.com/cardlog/cardlog/gen/cardlog/events/v1"
@@ -36,6 +37,8 @@ type carrier struct {
 	seen func(followed) uint64
 	// broken is the sequence of an event that did not follow from what the ledger has seen; 0 when there is none.
 	broken atomic.Uint64
+	// seenThrough is the sequence up to which the ledger has seen everything for certain, at the start.
+	seenThrough uint64
 }
 
 func newAccountsFollower(s *Service) *accountsFollower {
@@ -135,17 +138,23 @@ func (c *carrier) outcome(sequence uint64, err error) error {
 	}
 }
 
-// resume goes back to the beginning after an event that did not follow: the consumer may be ahead of a ledger that was restored from a backup.
+// resume goes back to what the ledger has seen for certain at the start, and to the beginning after an event that did not follow: the consumer may be ahead of a ledger
+// that was restored from a backup.
 func (c *carrier) resume(_ context.Context, position uint64) (uint64, error) {
 	if c.broken.Load() > position {
 		return 0, nil
 	}
+	position = min(position, c.seenThrough)
+	c.seenThrough = math.MaxUint64 // from here on the position counts what was carried
 	return position, nil
 }
 
 // check returns an error when the ledger has seen events that the stream does not have: then it has lost them, and what is decided there now would be taken for them.
+// It also notes up to where each shard has seen everything: an event is carried when all those were settled that are further back than can be under way.
 func (c *carrier) check(_ context.Context, end uint64) (err error) {
+	c.seenThrough = math.MaxUint64
 	for _, shard := range c.service.shards {
+		newest := uint64(0)
 		shard.Each(func(accountID string, view *ledger.View, summary string) bool {
 			f := followedBy(summary)
 			if view != nil {
@@ -155,12 +164,15 @@ func (c *carrier) check(_ context.Context, end uint64) (err error) {
 			if c.upstream.LastSequence != nil {
 				last = c.upstream.LastSequence(accountID)
 			}
-			if seen := c.seen(f); seen > last {
+			seen := c.seen(f)
+			if seen > last {
 				err = fmt.Errorf("%w: %s has lost acknowledged events: the ledger of account %s has seen sequences up to %d, %s ends at %d; restore it from a backup",
 					follower.ErrUnreadable, c.upstream.Name, accountID, seen, c.upstream.Name, last)
 			}
+			newest = max(newest, seen)
 			return err == nil
 		})
+		c.seenThrough = min(c.seenThrough, newest-min(newest, inFlightBound))
 	}
 	return err
 }

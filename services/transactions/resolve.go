@@ -35,8 +35,8 @@ func (s *Service) resolve(ctx context.Context, r accountRequest) (cardRef, error
 		return cardRef{}, errStarting
 	}
 	ref, err := s.find(ctx, r)
-	if err != nil {
-		return ref, err
+	if err != nil || ref.card != "" && s.accounts.Current() {
+		return ref, err // a card has an account
 	}
 	if newest := s.options.Accounts.LastSequence; newest != nil {
 		wanted := newest(ref.account)
@@ -68,7 +68,7 @@ func (s *Service) resolve(ctx context.Context, r accountRequest) (cardRef, error
 func (s *Service) resolveRead(ctx context.Context, r accountRequest) (cardRef, error) {
 	ref, err := s.resolve(ctx, r)
 	newest := s.options.Payments.LastSequence
-	if err != nil || newest == nil {
+	if err != nil || newest == nil || s.payments.Current() {
 		return ref, err
 	}
 	wanted := newest(ref.account)

@@ -16,7 +16,9 @@ import (
 
 	accountsv1 "github.com/cardlog/cardlog/gen/cardlog/accounts/v1"
 	typev1 "github.com/cardlog/cardlog/gen/cardlog/type/v1"
+	"github.com/cardlog/cardlog/services/accounts"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
+	"github.com/cardlog/cardlog/services/payments"
 )
 
 func TestWhileItStartsItSaysSoAndNothingElse(t *testing.T) {
@@ -186,6 +188,41 @@ func TestAnOlderStreamThanTheLedgerHasSeenIsNotServed(t *testing.T) {
 			wantOneProblem(t, c.dir, stream, "that ")
 		})
 	}
+}
+
+// A ledger comes back from a backup, older than what its followers were acknowledged: they carry into it again what it has not seen.
+func TestAnOlderLedgerSeesAgainWhatItHasMissed(t *testing.T) {
+	t.Parallel()
+	c, older := aliceWithAChange(t, func(b *bank) {
+		b.setCard("alice", typev1.CardState_CARD_STATE_PAUSED)
+		must(b.pay(b.t.Context(), "alice", "february", 1_000))(b.t)
+		b.open("bob", 2_000)
+		must(b.present(b.t.Context(), "bob", "", "chair", 1_000))(b.t)
+		must(b.pay(b.t.Context(), "bob", "march", 400))(b.t)
+	})
+	p := must(start(t.Context(), c))(t)
+	for stream, end := range map[string]uint64{accounts.StreamName: 5, payments.StreamName: 3} {
+		eventually(t, "acknowledged of "+stream, func() error { return acknowledged(t, p, stream, end) })
+	}
+	p.stop()
+	takeStream(t, "LEDGER_00", older, c.dir)
+	b, _ := startBank(t, c)
+	if decision := must(b.authorize(t.Context(), "alice", "lamp", 500))(t); decision.GetDeclineReason() != typev1.DeclineReason_DECLINE_REASON_CARD_PAUSED {
+		t.Errorf("a purchase with a card that was paused ends with %v", decision)
+	}
+	b.wantBalances("alice", 3_000, 0, 7_000)
+	b.wantBalances("bob", -400, 0, 2_400)
+}
+
+// acknowledged returns an error until the ledger's consumer of a stream was acknowledged up to a sequence.
+func acknowledged(t *testing.T, p *process, stream string, end uint64) error {
+	t.Helper()
+	read := must(p.store.log.ReadStream(t.Context(), stream))(t)
+	consumer := must(read.OpenConsumer(t.Context(), "transactions", 100))(t)
+	if position := must(consumer.Position(t.Context()))(t); position < end {
+		return fmt.Errorf("up to %d of %d", position, end)
+	}
+	return nil
 }
 
 // aliceWithAChange makes the directory of a stopped cardlog in which something changed, and a copy from before that.

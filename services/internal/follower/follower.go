@@ -329,6 +329,18 @@ func (f *Follower[V]) Position() uint64 {
 	return f.applied
 }
 
+// Current says whether everything is applied that is durable in a stream of this process. That of another process is not known to be.
+func (f *Follower[V]) Current() bool {
+	f.mu.Lock()
+	stream, applied := f.stream, f.applied
+	f.mu.Unlock()
+	if stream == nil || f.options.Upstream.LastSequence == nil {
+		return false
+	}
+	durable, _ := stream.Durable()
+	return applied >= durable
+}
+
 // Folded returns the sequence up to which the view has everything.
 func (f *Follower[V]) Folded() uint64 {
 	f.mu.Lock()
