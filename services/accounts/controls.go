@@ -39,15 +39,15 @@ func checkCountries(controls *typev1.SpendingControls) error {
 // digestControls begins the digest of a request with its controls. None and empty ones are the same.
 func digestControls(c *typev1.SpendingControls) command.Digest {
 	digest := command.NewDigest()
-	bound := func(m *typev1.Money) { digest.Number(m.GetMinorUnits()).Text(m.GetCurrencyCode()) } // absent is 0: no bound is
+	bound := func(m *typev1.Money) { digest = digest.Number(m.GetMinorUnits()).Text(m.GetCurrencyCode()) } // absent is 0: no bound is
 	bound(c.GetMaxAmount())
-	digest.Number(int64(len(c.GetLimits())))
+	digest = digest.Number(int64(len(c.GetLimits())))
 	for _, limit := range c.GetLimits() {
-		digest.Number(int64(limit.GetWindow())).Number(int64(limit.GetTrailingHours())).Number(int64(limit.GetMaxCount()))
+		digest = digest.Number(int64(limit.GetWindow())).Number(int64(limit.GetTrailingHours())).Number(int64(limit.GetMaxCount()))
 		bound(limit.GetMaxAmount())
 	}
 	for _, list := range [][]string{c.GetAllowedMccs(), c.GetBlockedMccs(), c.GetAllowedCountries(), c.GetBlockedCountries()} {
-		digest.Number(int64(len(list))).Text(list...)
+		digest = digest.Number(int64(len(list))).Text(list...)
 	}
 	return digest.Text(c.GetLockedMerchantId()).Flag(c.GetLockToFirstMerchant()).Flag(c.GetSingleUse())
 }
