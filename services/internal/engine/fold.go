@@ -35,6 +35,7 @@ type account[S any] struct {
 	saved        uint64 // the sequence of its state in the store; 0 when there is none that is known to be right
 	listed       bool   // among those to be saved
 	unproven     bool   // from the store, and the log was not asked whether it agrees
+	used         bool   // since it came to memory, or was about to leave it
 	newer, older *account[S]
 	cell         any // where the engine publishes its view; nil until there is one
 }

@@ -24,24 +24,25 @@ type arrival[S any] struct {
 	err     error
 }
 
-// awaitState parks a request whose account is not in memory, and has the account loaded; others go on. It reports whether it did.
-func (e *Engine[S, C, E, V]) awaitState(r *request) bool {
-	if e.fold.memory == nil || r.account == "" {
-		return false
-	}
-	a := e.fold.accounts[r.account]
+// find returns the account of a request; nil where there is none. One that is not in memory is loaded, and the request waits for that while others go on: then absent
+// is true.
+func (e *Engine[S, C, E, V]) find(r *request) (a *account[S], absent bool) {
+	a = e.fold.accounts[r.account]
 	if a == nil {
+		if e.fold.memory == nil || r.account == "" {
+			return nil, false
+		}
 		entry, stored := e.store.Entry(r.account)
 		if !stored {
-			return false
+			return nil, false
 		}
 		a = e.load(r.account, entry.Planned)
 	}
-	e.fold.memory.touch(a)
+	a.used = true
 	if a.absent {
 		a.parked = append(a.parked, r)
 	}
-	return a.absent
+	return a, a.absent
 }
 
 // load begins to load an account that is in the store, and returns what stands for it meanwhile.
@@ -203,9 +204,8 @@ func (e *Engine[S, C, E, V]) shrink(most int) {
 		return
 	}
 	for ; most > 0 && len(e.fold.accounts) > m.bound; most-- {
-		a := m.oldest
-		if a.absent || a.loading || len(a.parked) > 0 || a.sequence > e.durable {
-			m.touch(a) // it is in use
+		a := m.leaving(func(a *account[S]) bool { return a.absent || a.loading || len(a.parked) > 0 || a.sequence > e.durable })
+		if a == nil {
 			continue
 		}
 		if !e.fold.save(a, micros(a.due)) {

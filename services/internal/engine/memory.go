@@ -65,15 +65,14 @@ type memory[S any, E Event, V any] struct {
 	remake func(accountID, subject string, through uint64) (*account[S], error) // makes an account from the log alone; nil when it has no events
 	buffer []byte
 
-	newest, oldest *account[S] // in order of use
+	newest, oldest *account[S] // in the order in which they came
 }
 
-// touch makes an account the one that was used last.
-func (m *memory[S, E, V]) touch(a *account[S]) {
-	if m.newest == a {
+// add makes an account the newest, if it is not in the order.
+func (m *memory[S, E, V]) add(a *account[S]) {
+	if m.newest == a || a.newer != nil {
 		return
 	}
-	m.unlink(a)
 	if a.older = m.newest; a.older != nil {
 		a.older.newer = a
 	}
@@ -82,7 +81,20 @@ func (m *memory[S, E, V]) touch(a *account[S]) {
 	}
 }
 
-// unlink takes an account out of the order of use, if it is in it.
+// leaving returns the account that leaves memory next, or nil: the oldest becomes the newest if it was used since. Few need to be looked at for one that leaves, and
+// none has to be moved when it is used.
+func (m *memory[S, E, V]) leaving(inUse func(a *account[S]) bool) *account[S] {
+	a := m.oldest
+	if !a.used && !inUse(a) {
+		return a
+	}
+	a.used = false
+	m.unlink(a)
+	m.add(a)
+	return nil
+}
+
+// unlink takes an account out of the order, if it is in it.
 func (m *memory[S, E, V]) unlink(a *account[S]) {
 	switch {
 	case a.newer != nil:
@@ -158,7 +170,10 @@ func (f *Fold[S, C, E, V]) forget(a *account[S]) {
 // shrinkWhileReading keeps the bound while the log is read: nothing is planned and nobody waits then.
 func (f *Fold[S, C, E, V]) shrinkWhileReading() {
 	for f.memory != nil && len(f.accounts) > f.memory.bound {
-		a := f.memory.oldest
+		a := f.memory.leaving(func(*account[S]) bool { return false })
+		if a == nil {
+			continue
+		}
 		due, _ := f.domain.NextDue(a.state)
 		if !f.save(a, micros(due)) {
 			return
@@ -178,7 +193,11 @@ func micros(at time.Time) int64 {
 // account returns an account to apply an event with a sequence to: in memory, from the store, or new.
 func (f *Fold[S, C, E, V]) account(id, subject string, sequence uint64) (*account[S], error) {
 	a := f.accounts[id]
-	if a == nil && f.memory != nil {
+	if a != nil {
+		a.used = true
+		return a, nil
+	}
+	if f.memory != nil {
 		var err error
 		if a, err = f.memory.stored(id, subject, sequence); err != nil {
 			return nil, fmt.Errorf("account %s: %w", id, err)
@@ -191,10 +210,10 @@ func (f *Fold[S, C, E, V]) account(id, subject string, sequence uint64) (*accoun
 	return a, nil
 }
 
-// keep has an account in memory, as the one that was used last.
+// keep has an account in memory.
 func (f *Fold[S, C, E, V]) keep(a *account[S]) {
 	f.accounts[a.id] = a
 	if f.memory != nil {
-		f.memory.touch(a)
+		f.memory.add(a)
 	}
 }

@@ -115,7 +115,7 @@ func (e *Engine[S, C, E, V]) adopt(fold *Fold[S, C, E, V]) {
 		renewed.newest, renewed.oldest = nil, nil
 		fold.memory = &renewed
 		for _, a := range fold.accounts {
-			renewed.touch(a)
+			renewed.add(a)
 		}
 	}
 	e.fold = fold

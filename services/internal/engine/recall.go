@@ -36,7 +36,7 @@ func (e *Engine[S, C, E, V]) recall(a *account[S], r *request, sequence uint64) 
 	for _, round := range []*round{e.inFlight, e.current} {
 		if event, found := round.find(sequence); found {
 			e.fold.domain.Recall(a.state, event.(E), sequence)
-			e.takeCommand(r)
+			e.takeCommand(a, r)
 			return
 		}
 	}

@@ -95,7 +95,8 @@ func (e *Engine[S, C, E, V]) takeDeferred() {
 
 // take decides one request, or parks it behind what it needs.
 func (e *Engine[S, C, E, V]) take(r *request) {
-	if e.awaitState(r) {
+	a, absent := e.find(r)
+	if absent {
 		return
 	}
 	sound := e.guard(r.account, func() {
@@ -103,11 +104,11 @@ func (e *Engine[S, C, E, V]) take(r *request) {
 		case r.ctx.Err() != nil:
 			e.answer(r, answer{err: gaveUp(r.ctx)})
 		case r.ask != nil:
-			e.takeQuestion(r)
+			e.takeQuestion(a, r)
 		case r.expire:
 			e.takeExpiry(r)
 		default:
-			e.takeCommand(r)
+			e.takeCommand(a, r)
 		}
 	})
 	if !sound {
@@ -115,19 +116,19 @@ func (e *Engine[S, C, E, V]) take(r *request) {
 	}
 }
 
-func (e *Engine[S, C, E, V]) takeQuestion(r *request) {
+func (e *Engine[S, C, E, V]) takeQuestion(a *account[S], r *request) {
 	r.ask()
 	var seen uint64
-	if a := e.fold.accounts[r.account]; a != nil {
+	if a != nil {
 		seen = a.sequence
 	}
 	e.answerWhenDurable(r, seen, answer{})
 }
 
-func (e *Engine[S, C, E, V]) takeCommand(r *request) {
+// takeCommand decides a command about an account; nil: it has none yet.
+func (e *Engine[S, C, E, V]) takeCommand(a *account[S], r *request) {
 	command := r.command.(C)
-	a, known := e.fold.accounts[r.account]
-	if !known {
+	if a == nil {
 		a = &account[S]{id: r.account, subject: e.options.Subject(r.account), state: e.fold.domain.New(r.account)}
 	}
 	if a.loading {
@@ -181,6 +182,7 @@ func (e *Engine[S, C, E, V]) expire(a *account[S], now time.Time) bool {
 // add applies an event and puts it into the round.
 func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Time) {
 	at := e.next(now)
+	first := a.sequence == 0
 	event.GetEnvelope().PreviousSequence = a.sequence
 	data, hash, err := seal(&e.space, a.hash, event)
 	if err == nil {
@@ -189,7 +191,9 @@ func (e *Engine[S, C, E, V]) add(a *account[S], event E, r *request, now time.Ti
 	if err != nil {
 		panic(err)
 	}
-	e.fold.keep(a)
+	if first {
+		e.fold.keep(a)
+	}
 	e.list(a)
 	if a.cell == nil {
 		a.cell = e.views.cell(a.id)
