@@ -40,7 +40,7 @@ func (c *FollowAccounts) Digest() []byte { return nil }
 
 func (c *FollowAccounts) about() string { return "" }
 
-func (c *FollowAccounts) decide(a *Account, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *FollowAccounts) decide(a *Account, _ *Transaction, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
 	if c.Sequence <= a.accountsSequence {
 		return nil, failure.New(failure.AlreadyExists, ReasonFollowed, "event %d of ACCOUNTS was followed before", c.Sequence)
 	}

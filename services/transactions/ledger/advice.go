@@ -55,14 +55,14 @@ func (c *AdviseAuthorization) content(d command.Digest) command.Digest {
 
 func (c *AdviseAuthorization) about() string { return c.TransactionID }
 
-func (c *AdviseAuthorization) decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *AdviseAuthorization) decide(a *Account, before *Transaction, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if err := a.inCurrency(c.Currency); err != nil {
 		return nil, err
 	}
 	if c.Amount > AmountBound {
 		return nil, errOverflow
 	}
-	t := a.find(c.TransactionID)
+	t := before.copy()
 	if t == nil {
 		t = unmatched(c.TransactionID, "", c.CardID, c.Merchant, at)
 	}

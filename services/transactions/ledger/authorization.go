@@ -71,13 +71,13 @@ func digestMerchant(d command.Digest, m *typev1.Merchant) command.Digest {
 
 func (c *Authorize) about() string { return c.TransactionID }
 
-func (c *Authorize) decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *Authorize) decide(a *Account, before *Transaction, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if c.Refund && c.Amount > AmountBound {
 		return nil, errOverflow
 	}
 	profile, _ := rules.profile(a.profile)
-	t := a.find(c.TransactionID) // a presentment, or an advice, can come before its authorization
-	if t == nil {
+	t := before.copy()
+	if t == nil { // else a presentment, or an advice, came before its authorization
 		t = &Transaction{ID: c.TransactionID, OpenedAt: at.Time}
 	}
 	if t.CardID == "" {

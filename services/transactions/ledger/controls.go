@@ -57,7 +57,7 @@ func (a *Account) checkSingleUse(list *checkList, r *request, controls []scopedC
 // countedFor returns how often a transaction is counted among the purchases with some cards, or with all where cards is nil: 1, or 0 where it was begun with another card,
 // or with none.
 func (a *Account) countedFor(key string, cards []string) int64 {
-	t := a.find(key)
+	t := a.transaction(key)
 	if t == nil || (cards != nil && !slices.Contains(cards, t.CardID)) {
 		return 0
 	}

@@ -25,8 +25,9 @@ type Command interface {
 
 	// about is the key of the transaction that the command is about; empty when it is about none.
 	about() string
-	// decide answers the command with an event whose fact, transaction and decision are set.
-	decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error)
+	// decide answers the command with an event whose fact, transaction and decision are set. Before is the transaction that it is about, which must not be changed;
+	// nil when there is none.
+	decide(a *Account, before *Transaction, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error)
 }
 
 // Decide answers a command with exactly one event, or with a *failure.Error when nothing is to be stored. It changes nothing.
@@ -35,12 +36,15 @@ func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv
 	if _, opening := c.(*FollowAccounts); !opening && !a.known() {
 		return nil, failure.New(failure.NotFound, "ACCOUNT_NOT_FOUND", "there is no account %s", a.id)
 	}
-	if key := c.about(); key != "" {
-		if mark := fingerprintOf(transactionID, key); a.transactionBy(mark, key) == nil && a.lastEventBy(mark) != 0 {
+	about := c.about()
+	var before *Transaction
+	if about != "" {
+		mark := fingerprintOf(transactionID, about)
+		if before = a.transactionBy(mark, about); before == nil && a.lastEventBy(mark) != 0 {
 			return nil, errCollision
 		}
 	}
-	event, err := c.decide(a, rules, at)
+	event, err := c.decide(a, before, rules, at)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +55,7 @@ func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv
 		_, decision.RulesProfile = rules.profile(a.profile)
 		decision.RulesVersion = rules.Version
 	}
+	event.Spending = a.spendingChanges(event.GetTransaction(), about, before)
 	a.address(event, c.Kind(), c.ID(), at)
 	event.Envelope.CommandDigest = c.Digest()
 	if carrier, carries := c.(messenger); carries {
@@ -61,10 +66,9 @@ func (a *Account) Decide(c Command, rules *Rules, at command.Position) (*eventsv
 
 var errCollision = failure.New(failure.AlreadyExists, "ID_COLLISION", "the id cannot be told apart from another one on this account; use another id")
 
-// address gives an event its balances, what it changes of what was spent, and its envelope.
+// address gives an event its balances and its envelope.
 func (a *Account) address(event *eventsv1.LedgerEvent, kind eventsv1.CommandKind, id string, at command.Position) {
 	event.Balances = a.balances.plus(effectOf(event)).record()
-	event.Spending = a.spendingChanges(event.GetTransaction())
 	event.Envelope = &eventsv1.Envelope{
 		AccountId: a.id, PreviousSequence: a.sequence, DecidedAt: timestamppb.New(at.Time), CommandKind: kind, CommandId: id,
 	}
@@ -120,16 +124,6 @@ func (a *Account) Recall(event *eventsv1.LedgerEvent, sequence uint64) {
 		a.recalled = a.recalled[1:]
 	}
 	a.recalled = append(a.recalled, recalledEvent{sequence, event})
-}
-
-// find returns a copy of a transaction to work on, or nil when there is none.
-func (a *Account) find(key string) *Transaction {
-	t := a.transaction(key)
-	if t == nil {
-		return nil
-	}
-	found := *t
-	return &found
 }
 
 // inCurrency returns an error when a fact is in another currency than the account.

@@ -34,11 +34,11 @@ func (c *CreditDispute) Digest() []byte {
 
 func (c *CreditDispute) about() string { return c.TransactionID }
 
-func (c *CreditDispute) decide(a *Account, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *CreditDispute) decide(a *Account, before *Transaction, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
 	if err := a.inCurrency(c.Currency); err != nil {
 		return nil, err
 	}
-	t := a.find(c.TransactionID)
+	t := before.copy()
 	if t == nil {
 		return nil, a.transactionNotFound(c.TransactionID)
 	}
@@ -85,7 +85,7 @@ func (c *ReverseDisputeCredit) original() (eventsv1.CommandKind, string) {
 	return eventsv1.CommandKind_COMMAND_KIND_CREDIT_DISPUTE, c.DisputeID
 }
 
-func (c *ReverseDisputeCredit) decide(a *Account, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *ReverseDisputeCredit) decide(a *Account, _ *Transaction, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
 	if c.Amount != 0 {
 		if err := a.inCurrency(c.Currency); err != nil {
 			return nil, err

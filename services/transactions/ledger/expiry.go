@@ -23,8 +23,10 @@ func (a *Account) Expire(at command.Position) (event *eventsv1.LedgerEvent, ok b
 		return event, true
 	}
 	fact := &eventsv1.AuthorizationExpired{ReleasedAmount: t.Held, DueAt: timestamppb.New(t.ExpiresAt)}
+	before := t.copy()
 	t.comeDue()
 	event = &eventsv1.LedgerEvent{Transaction: t.record(), Fact: &eventsv1.LedgerEvent_AuthorizationExpired{AuthorizationExpired: fact}}
+	event.Spending = a.spendingChanges(event.GetTransaction(), before.Key(), before)
 	a.address(event, eventsv1.CommandKind_COMMAND_KIND_EXPIRE, fmt.Sprintf("expire-%s-%d", t.ID, t.Expiries), at)
 	return event, true
 }

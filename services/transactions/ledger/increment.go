@@ -53,8 +53,7 @@ func (c *IncrementAuthorization) content(d command.Digest) command.Digest {
 
 func (c *IncrementAuthorization) about() string { return c.TransactionID }
 
-func (c *IncrementAuthorization) decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
-	before := a.find(c.TransactionID)
+func (c *IncrementAuthorization) decide(a *Account, before *Transaction, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if before == nil {
 		return nil, a.transactionNotFound(c.TransactionID)
 	}

@@ -46,14 +46,14 @@ func (c *FollowPayments) Digest() []byte { return nil }
 
 func (c *FollowPayments) about() string { return PaymentKey(c.Event.GetPayment().GetPaymentId()) }
 
-func (c *FollowPayments) decide(a *Account, _ *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *FollowPayments) decide(a *Account, before *Transaction, _ *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if c.Sequence <= a.paymentsSequence {
 		return nil, failure.New(failure.AlreadyExists, ReasonFollowed, "event %d of PAYMENTS was followed before", c.Sequence)
 	}
 	if previous := c.Event.GetPreviousMovementSequence(); previous != a.paymentsSequence {
 		return nil, failure.New(failure.Precondition, ReasonOutOfOrder, "event %d of PAYMENTS comes after %d, the ledger has seen %d", c.Sequence, previous, a.paymentsSequence)
 	}
-	t := a.find(c.about())
+	t := before.copy()
 	switch c.Event.GetFact().(type) {
 	case *eventsv1.PaymentEvent_Submitted, *eventsv1.PaymentEvent_Released:
 		return c.post(a, t, at)

@@ -46,11 +46,11 @@ func (c *Present) Digest() []byte {
 
 func (c *Present) about() string { return c.TransactionID }
 
-func (c *Present) decide(a *Account, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *Present) decide(a *Account, before *Transaction, rules *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if err := a.inCurrency(c.Currency); err != nil {
 		return nil, err
 	}
-	t := a.find(c.TransactionID)
+	t := before.copy()
 	if t == nil {
 		t = unmatched(c.TransactionID, c.NewTransactionID, c.CardID, c.Merchant, at)
 	}
@@ -59,12 +59,12 @@ func (c *Present) decide(a *Account, rules *Rules, at command.Position) (*events
 	if t.Expired > 0 {
 		decision.Late, decision.DaysLate = true, int32(at.Time.Sub(t.ExpiresAt)/day)
 	}
-	before := t.overCapture()
+	captured := t.overCapture()
 	var ok bool
 	if t.Cleared, ok = add(t.Cleared, c.Amount); !ok {
 		return nil, errOverflow
 	}
-	if decision.OverCaptureAmount = t.overCapture() - before; decision.GetOverCaptureAmount() > 0 {
+	if decision.OverCaptureAmount = t.overCapture() - captured; decision.GetOverCaptureAmount() > 0 {
 		profile, _ := rules.profile(a.profile)
 		decision.OverCaptureTolerated = profile.tolerates(t.overCapture(), max(0, t.Authorized-t.Reversed), t.Merchant.GetMcc(), t.PreAuthorization)
 	}

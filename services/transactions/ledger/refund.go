@@ -42,22 +42,18 @@ func (c *Refund) Digest() []byte {
 
 func (c *Refund) about() string { return cmp.Or(c.TransactionID, c.RefundID) }
 
-// settles returns a copy of the transaction that the refund belongs to; nil when it is one of its own.
-func (c *Refund) settles(a *Account) *Transaction {
-	t := a.find(c.about())
-	if c.TransactionID == "" && (t == nil || t.PendingCredit() == 0) {
-		return nil
-	}
-	return t
+// settles says whether the refund belongs to a transaction; else it is one of its own.
+func (c *Refund) settles(t *Transaction) bool {
+	return t != nil && (c.TransactionID != "" || t.PendingCredit() != 0)
 }
 
-func (c *Refund) decide(a *Account, _ *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *Refund) decide(a *Account, before *Transaction, _ *Rules, at command.Position) (*eventsv1.LedgerEvent, error) {
 	if err := a.inCurrency(c.Currency); err != nil {
 		return nil, err
 	}
 	decision := recorded(c.Amount)
-	t := c.settles(a)
-	if t == nil {
+	t := before.copy()
+	if !c.settles(t) {
 		t = unmatched(c.TransactionID, c.NewTransactionID, c.CardID, c.Merchant, at)
 		decision.Unmatched = true
 	}

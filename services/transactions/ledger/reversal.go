@@ -53,13 +53,13 @@ func (c *ReverseAuthorization) content(d command.Digest) command.Digest {
 
 func (c *ReverseAuthorization) about() string { return c.TransactionID }
 
-func (c *ReverseAuthorization) decide(a *Account, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *ReverseAuthorization) decide(a *Account, before *Transaction, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
 	if c.Amount != 0 {
 		if err := a.inCurrency(c.Currency); err != nil {
 			return nil, err
 		}
 	}
-	t := a.find(c.TransactionID)
+	t := before.copy()
 	if t == nil {
 		return nil, a.transactionNotFound(c.TransactionID)
 	}

@@ -161,13 +161,16 @@ func (s *spending) sumUp(m moment) {
 
 func yearOf(at int64) int { return time.UnixMicro(at).UTC().Year() }
 
-// spendingChanges returns what an event changes of what was spent, from the transaction before it and after it.
-func (a *Account) spendingChanges(record *eventsv1.TransactionRecord) []*eventsv1.SpendingChange {
+// spendingChanges returns what an event changes of what was spent, from its transaction after it and before it. The caller has looked up the latter where it has the key
+// about.
+func (a *Account) spendingChanges(record *eventsv1.TransactionRecord, about string, before *Transaction) []*eventsv1.SpendingChange {
 	if record == nil || record.GetPaid() != 0 {
 		return nil
 	}
 	after := transactionOf(record, 0)
-	before := a.transaction(after.Key())
+	if key := after.Key(); key != about {
+		before = a.transaction(key)
+	}
 	if before == nil {
 		before = &Transaction{CardID: after.CardID}
 	}

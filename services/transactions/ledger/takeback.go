@@ -61,7 +61,7 @@ func (a *Account) undo(c takeBack, what string) (undone, error) {
 		}
 		u.before = true
 	}
-	if u.transaction = a.find(u.event.GetTransaction().GetTransactionId()); u.transaction == nil {
+	if u.transaction = a.transaction(u.event.GetTransaction().GetTransactionId()).copy(); u.transaction == nil {
 		return undone{}, errCollision
 	}
 	return u, nil
@@ -93,7 +93,7 @@ func (c *ReversePresentment) original() (eventsv1.CommandKind, string) {
 	return eventsv1.CommandKind_COMMAND_KIND_PRESENT, c.PresentmentID
 }
 
-func (c *ReversePresentment) decide(a *Account, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *ReversePresentment) decide(a *Account, _ *Transaction, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
 	u, err := a.undo(c, "PRESENTMENT")
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (c *ReverseRefund) original() (eventsv1.CommandKind, string) {
 	return eventsv1.CommandKind_COMMAND_KIND_REFUND, c.RefundID
 }
 
-func (c *ReverseRefund) decide(a *Account, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
+func (c *ReverseRefund) decide(a *Account, _ *Transaction, _ *Rules, _ command.Position) (*eventsv1.LedgerEvent, error) {
 	u, err := a.undo(c, "REFUND")
 	if err != nil {
 		return nil, err

@@ -95,6 +95,15 @@ func (t *Transaction) record() *eventsv1.TransactionRecord {
 	return r
 }
 
+// copy returns a copy to work on; nil of nil.
+func (t *Transaction) copy() *Transaction {
+	if t == nil {
+		return nil
+	}
+	work := *t
+	return &work
+}
+
 // FirstSequence returns the sequence of its first event.
 func (t *Transaction) FirstSequence() uint64 { return t.first }
 
