@@ -30,15 +30,14 @@ func (s *Store) load() error {
 	if err := s.loadIndex(); err != nil {
 		return err
 	}
-	for _, segment := range s.segments {
-		segment.live = 0
+	if !s.ofTable { // which has no states
+		s.Each(func(_ string, entry Entry) bool {
+			if segment := s.segments[entry.at.segment]; segment != nil {
+				segment.live += int64(entry.at.size)
+			}
+			return true
+		})
 	}
-	s.Each(func(_ string, entry Entry) bool {
-		if segment := s.segments[entry.at.segment]; segment != nil {
-			segment.live += int64(entry.at.size)
-		}
-		return true
-	})
 	return s.begin(newest + 1) // what follows goes into a segment of its own: the end of the last one may be torn
 }
 
@@ -92,11 +91,6 @@ func (s *Store) loadIndex() error {
 	if err != nil {
 		return err
 	}
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	s.forget(int(info.Size() / roughRecord))
 	whole, usable := s.readIndex(file)
 	if !usable {
 		_ = file.Close()
@@ -128,11 +122,8 @@ func (s *Store) newIndex() (err error) {
 	return err
 }
 
-// mostRecord bounds a record of the index in bytes. A roughRecord is more than most have, and some are old: so many have room at once.
-const (
-	mostRecord  = 1 << 20
-	roughRecord = 128
-)
+// mostRecord bounds a record of the index in bytes.
+const mostRecord = 1 << 20
 
 // readIndex takes in the records of an index. It returns up to where they are whole; usable is false when they are of another stream, format or fold version.
 func (s *Store) readIndex(file *os.File) (whole int64, usable bool) {
@@ -177,24 +168,9 @@ func (s *Store) takeIndexed(body []byte) bool {
 		if r.broken {
 			return false
 		}
-		if s.rows != nil {
-			s.rows.set(id, entry.Summary)
-			break
-		}
-		entries := s.shard(id).entries
-		if _, known := entries[id]; !known {
-			s.count.Add(1)
-		}
-		entries[id] = entry
+		s.rows.set(id, s.row(make([]byte, 0, usualRow), entry))
 	case dropRecord:
-		id := r.text()
-		if s.rows != nil {
-			s.rows.remove(id)
-		}
-		if _, known := s.shard(id).entries[id]; known {
-			s.count.Add(-1)
-			delete(s.shard(id).entries, id)
-		}
+		s.rows.remove(r.text())
 	case markRecord:
 		mark := readMark(&r)
 		if r.broken {
@@ -202,7 +178,7 @@ func (s *Store) takeIndexed(body []byte) bool {
 		}
 		s.mark.Store(&mark)
 	case resetRecord:
-		s.forget(0)
+		s.rows.clear()
 		s.mark.Store(&Mark{})
 	default:
 		return false

@@ -78,10 +78,15 @@ const (
 func appendEntry(to []byte, accountID string, entry Entry) []byte {
 	start := len(to)
 	to = appendText(append(beginRecord(to), entryRecord), accountID)
-	for _, number := range []uint64{uint64(entry.at.segment), uint64(entry.at.offset), uint64(entry.at.size), entry.Sequence, uint64(entry.Due)} {
+	return endRecord(appendKnown(to, entry), start)
+}
+
+// appendKnown appends what of an entry is kept in the index.
+func appendKnown(to []byte, entry Entry) []byte {
+	for _, number := range [...]uint64{uint64(entry.at.segment), uint64(entry.at.offset), uint64(entry.at.size), entry.Sequence, uint64(entry.Due)} {
 		to = binary.AppendUvarint(to, number)
 	}
-	return endRecord(appendText(to, entry.Summary), start)
+	return appendText(to, entry.Summary)
 }
 
 func appendDrop(to []byte, accountID string) []byte {
@@ -103,11 +108,33 @@ func appendReset(to []byte) []byte {
 
 // readEntry reads what appendEntry wrote, behind its kind.
 func readEntry(r *reader) (accountID string, entry Entry) {
-	accountID = r.text()
+	return r.text(), readKnown(r)
+}
+
+// readKnown reads what appendKnown wrote.
+func readKnown(r *reader) (entry Entry) {
 	entry.at = place{segment: uint32(r.number()), offset: uint32(r.number()), size: uint32(r.number())}
 	entry.Sequence, entry.Due = r.number(), int64(r.number())
 	entry.Planned, entry.Summary = entry.Due, r.text()
-	return accountID, entry
+	return entry
+}
+
+// appendRow appends an entry as it is in memory.
+func appendRow(to []byte, entry Entry) []byte {
+	to = binary.AppendVarint(appendKnown(to, entry), entry.Planned-entry.Due) // mostly the same
+	if entry.Trusted {
+		return append(to, 1)
+	}
+	return append(to, 0)
+}
+
+// readRow reads what appendRow wrote.
+func readRow(row []byte) Entry {
+	r := reader{bytes: row}
+	entry := readKnown(&r)
+	later, size := binary.Varint(r.bytes)
+	entry.Planned, entry.Trusted = entry.Due+later, r.bytes[size] == 1
+	return entry
 }
 
 // readMark reads what appendMark wrote, behind its kind.

@@ -7,7 +7,6 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"os"
 	"path/filepath"
 	"sync"
@@ -75,11 +74,9 @@ type Store struct {
 	header string
 	lock   *flock.Flock
 
-	seed   maphash.Seed
-	shards [64]shard
-	count  atomic.Int64
-	rows   *rows                // of the table that it is the file of; nil when it keeps states
-	mark   atomic.Pointer[Mark] // the newest one on file
+	rows    *rows                // the entries of its states, or those of the table
+	ofTable bool                 // it is the file of a table
+	mark    atomic.Pointer[Mark] // the newest one on file
 
 	mu       sync.Mutex
 	wake     sync.Cond
@@ -94,12 +91,6 @@ type Store struct {
 	// The writer's own.
 	index        *os.File
 	indexRecords int
-}
-
-// shard is a part of what is known of the states.
-type shard struct {
-	mu      sync.RWMutex
-	entries map[string]Entry
 }
 
 // segment is a file of states.
@@ -132,18 +123,20 @@ func Open(dir, stream string, foldVersion int) (*Store, error) {
 	return open(dir, stream, foldVersion, nil)
 }
 
-// open is Open, for the file of a table where rows are given.
-func open(dir, stream string, foldVersion int, rows *rows) (*Store, error) {
+// open is Open, for the file of a table where there is one that has rows.
+func open(dir, stream string, foldVersion int, table *rows) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	s := &Store{
-		dir: dir, header: fmt.Sprintf("cardlog checkpoints, format %d, stream %s, fold %d\n", formatVersion, stream, foldVersion), rows: rows,
-		lock: flock.New(filepath.Join(dir, "lock")), seed: maphash.MakeSeed(), segments: map[uint32]*segment{}, ended: make(chan struct{}),
+		dir: dir, header: fmt.Sprintf("cardlog checkpoints, format %d, stream %s, fold %d\n", formatVersion, stream, foldVersion), rows: table, ofTable: table != nil,
+		lock: flock.New(filepath.Join(dir, "lock")), segments: map[uint32]*segment{}, ended: make(chan struct{}),
+	}
+	if table == nil {
+		s.rows = newRows()
 	}
 	s.wake.L = &s.mu
 	s.mark.Store(&Mark{})
-	s.forget(0)
 	if locked, err := s.lock.TryLock(); err != nil || !locked {
 		return nil, errors.Join(ErrTaken, err)
 	}
@@ -159,7 +152,7 @@ func open(dir, stream string, foldVersion int, rows *rows) (*Store, error) {
 func (s *Store) Mark() Mark { return *s.mark.Load() }
 
 // Len returns of how many accounts there are states.
-func (s *Store) Len() int { return int(s.count.Load()) }
+func (s *Store) Len() int { return s.rows.count() }
 
 // Err returns why the store takes nothing any more; nil when it does.
 func (s *Store) Err() error {
@@ -168,47 +161,54 @@ func (s *Store) Err() error {
 	return s.broken
 }
 
-func (s *Store) shard(accountID string) *shard {
-	return &s.shards[maphash.String(s.seed, accountID)%uint64(len(s.shards))]
+// usualRow is room for most entries as they are in memory.
+const usualRow = 64
+
+// row appends an entry as it is in memory, and entry reads it: of a table that is its row, without anything else.
+func (s *Store) row(to []byte, entry Entry) []byte {
+	if s.ofTable {
+		return append(to, entry.Summary...)
+	}
+	return appendRow(to, entry)
+}
+
+func (s *Store) entry(row []byte) Entry {
+	if s.ofTable {
+		return Entry{Summary: string(row)}
+	}
+	return readRow(row)
 }
 
 // Entry returns what is known of an account's state without reading it.
 func (s *Store) Entry(accountID string) (Entry, bool) {
-	shard := s.shard(accountID)
+	shard, hash := s.rows.shard(accountID)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
-	entry, known := shard.entries[accountID]
-	return entry, known
+	row, known := shard.rows.get(hash, accountID)
+	if !known {
+		return Entry{}, false
+	}
+	return s.entry(row), true
 }
 
 // Each calls visit with what is known of every account's state, in no order, until it returns false. It must not call the store.
 func (s *Store) Each(visit func(accountID string, entry Entry) bool) {
-	for i := range s.shards {
-		if !s.shards[i].each(visit) {
+	for i := range s.rows.shards {
+		if !s.rows.shards[i].each(func(id, row []byte) bool { return visit(string(id), s.entry(row)) }) {
 			return
 		}
 	}
 }
 
-func (h *shard) each(visit func(accountID string, entry Entry) bool) bool {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for id, entry := range h.entries {
-		if !visit(id, entry) {
-			return false
-		}
-	}
-	return true
-}
-
 // change changes an account's entry; it does nothing where there is none.
 func (s *Store) change(accountID string, how func(entry *Entry)) {
-	shard := s.shard(accountID)
+	shard, hash := s.rows.shard(accountID)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if entry, known := shard.entries[accountID]; known {
+	if row, known := shard.rows.get(hash, accountID); known {
+		entry := s.entry(row)
 		how(&entry)
-		shard.entries[accountID] = entry
+		shard.rows.set(hash, accountID, s.row(make([]byte, 0, usualRow), entry))
 	}
 }
 
@@ -233,21 +233,10 @@ func (s *Store) Put(accountID string, state State, planned int64) bool {
 	start := len(s.tail.states)
 	s.tail.states = appendState(s.tail.states, accountID, state)
 	entry.at = place{segment: s.tail.segment, offset: uint32(s.tail.base + int64(start)), size: uint32(len(s.tail.states) - start)}
-	before, known := s.shard(accountID).set(accountID, entry)
-	if !known {
-		s.count.Add(1)
-	}
+	before, _ := s.Entry(accountID)
+	s.rows.set(accountID, s.row(make([]byte, 0, usualRow), entry))
 	s.locate(accountID, entry, before.at)
 	return true
-}
-
-// set sets an account's entry and returns the one before.
-func (h *shard) set(accountID string, entry Entry) (before Entry, known bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before, known = h.entries[accountID]
-	h.entries[accountID] = entry
-	return before, known
 }
 
 // locate puts into the index where an account's newest state is, which is in the tail. The caller has the lock.
@@ -277,13 +266,8 @@ func (s *Store) release(at place) {
 func (s *Store) Drop(accountID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	shard := s.shard(accountID)
-	shard.mu.Lock()
-	before, known := shard.entries[accountID]
-	delete(shard.entries, accountID)
-	shard.mu.Unlock()
-	if known {
-		s.count.Add(-1)
+	if before, known := s.Entry(accountID); known {
+		s.rows.remove(accountID)
 		s.release(before.at)
 		s.tail.index = appendDrop(s.tail.index, accountID)
 		s.tail.records++
@@ -294,7 +278,7 @@ func (s *Store) Drop(accountID string) {
 func (s *Store) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forget(0)
+	s.rows.clear()
 	for _, segment := range s.segments {
 		segment.live = 0
 	}
@@ -302,20 +286,6 @@ func (s *Store) Reset() {
 	s.tail.records, s.tail.mark = 1, &Mark{}
 	s.mark.Store(&Mark{})
 	s.wake.Signal()
-}
-
-// forget forgets all entries, and makes room for some.
-func (s *Store) forget(room int) {
-	if s.rows != nil {
-		s.rows.clear(room)
-		room = 0
-	}
-	for i := range s.shards {
-		s.shards[i].mu.Lock()
-		s.shards[i].entries = make(map[string]Entry, room/len(s.shards))
-		s.shards[i].mu.Unlock()
-	}
-	s.count.Store(0)
 }
 
 // Reach notes that the states put so far reach up to a mark.

@@ -1,56 +1,35 @@
 package checkpoint
 
-import (
-	"hash/maphash"
-	"sync"
-)
-
 // Table is a small row for each of many keys, in memory and, if it was opened, in a file from which a later process takes it up. Its methods can be called by many
 // goroutines.
 type Table struct {
-	rows rows
+	rows *rows
 	file *Store // nil where it is in memory only
 }
 
-// rows are what a table has in memory.
-type rows struct {
-	seed   maphash.Seed
-	shards [64]rowShard
-}
-
-type rowShard struct {
-	mu   sync.RWMutex
-	rows map[string]string
-}
-
 // NewTable returns an empty table that is in memory only.
-func NewTable() *Table {
-	t := &Table{}
-	t.rows.seed = maphash.MakeSeed()
-	t.rows.clear(0)
-	return t
-}
+func NewTable() *Table { return &Table{rows: newRows()} }
 
 // OpenTable opens the table in a directory, and makes it where there is none, or where what is there has rows of another version. It returns ErrTaken when another
 // process has it.
 func OpenTable(dir, name string, version int) (_ *Table, err error) {
 	t := NewTable()
-	t.file, err = open(dir, name, version, &t.rows)
+	t.file, err = open(dir, name, version, t.rows)
 	return t, err
 }
 
 // Get returns the row of a key.
 func (t *Table) Get(key string) (row string, known bool) {
-	shard := t.rows.shard(key)
+	shard, hash := t.rows.shard(key)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
-	row, known = shard.rows[key]
-	return row, known
+	bytes, known := shard.rows.get(hash, key)
+	return string(bytes), known
 }
 
 // Set sets the row of a key.
 func (t *Table) Set(key, row string) {
-	t.rows.set(key, row)
+	t.rows.set(key, []byte(row))
 	if t.file != nil {
 		t.file.note(key, row)
 	}
@@ -76,7 +55,7 @@ func (t *Table) Reach(mark Mark) {
 
 // Reset forgets all rows.
 func (t *Table) Reset() {
-	t.rows.clear(0)
+	t.rows.clear()
 	if t.file != nil {
 		t.file.Reset()
 	}
@@ -99,52 +78,6 @@ func (t *Table) Close() error {
 		return nil
 	}
 	return t.file.Close()
-}
-
-func (r *rows) shard(key string) *rowShard {
-	return &r.shards[maphash.String(r.seed, key)%uint64(len(r.shards))]
-}
-
-func (r *rows) set(key, row string) {
-	shard := r.shard(key)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	shard.rows[key] = row
-}
-
-func (r *rows) remove(key string) {
-	shard := r.shard(key)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	delete(shard.rows, key)
-}
-
-func (r *rows) clear(room int) {
-	for i := range r.shards {
-		shard := &r.shards[i]
-		shard.mu.Lock()
-		shard.rows = make(map[string]string, room/len(r.shards))
-		shard.mu.Unlock()
-	}
-}
-
-func (r *rows) count() (count int) {
-	for i := range r.shards {
-		shard := &r.shards[i]
-		shard.mu.RLock()
-		count += len(shard.rows)
-		shard.mu.RUnlock()
-	}
-	return count
-}
-
-// each calls visit with every row of a shard.
-func (h *rowShard) each(visit func(key, row string)) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for key, row := range h.rows {
-		visit(key, row)
-	}
 }
 
 // note puts a row into the index.

@@ -72,11 +72,7 @@ func (s *Store) tidy() error {
 			return err
 		}
 	}
-	newest := s.Len()
-	if s.rows != nil {
-		newest = s.rows.count()
-	}
-	if s.indexRecords > 2*newest+100_000 {
+	if s.indexRecords > 2*s.Len()+100_000 {
 		return s.rewriteIndex()
 	}
 	return nil
@@ -139,23 +135,13 @@ func (s *Store) move(record []byte, from place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to := place{segment: s.tail.segment, offset: uint32(s.tail.base + int64(len(s.tail.states))), size: from.size}
-	if entry, moved := s.shard(id).move(id, from, to); moved {
-		s.tail.states = append(s.tail.states, record...)
-		s.locate(id, entry, from)
-	}
-}
-
-// move changes where a state is, if it was where it is thought to be.
-func (h *shard) move(accountID string, from, to place) (Entry, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	entry, known := h.entries[accountID]
-	if !known || entry.at != from {
-		return entry, false
-	}
-	entry.at = to
-	h.entries[accountID] = entry
-	return entry, true
+	s.change(id, func(entry *Entry) {
+		if entry.at == from {
+			entry.at = to
+			s.tail.states = append(s.tail.states, record...)
+			s.locate(id, *entry, from)
+		}
+	})
 }
 
 // rewriteIndex writes an index of what is known now, and puts it in the place of the old one.
@@ -167,17 +153,12 @@ func (s *Store) rewriteIndex() error {
 	}
 	records := []byte(s.header)
 	count := 0
-	add := func(id string, entry Entry) bool {
-		records = appendEntry(records, id, entry)
-		count++
-		return true
-	}
-	for i := range s.shards { // one at a time, so that nobody waits for long
-		if s.rows != nil {
-			s.rows.shards[i].each(func(key, row string) { add(key, Entry{Summary: row}) })
-		} else {
-			s.shards[i].each(add)
-		}
+	for i := range s.rows.shards { // one at a time, so that nobody waits for long
+		s.rows.shards[i].each(func(key, row []byte) bool {
+			records = appendEntry(records, string(key), s.entry(row))
+			count++
+			return true
+		})
 		if _, err := file.Write(records); err != nil {
 			return err
 		}
