@@ -140,7 +140,7 @@ func (e *Engine[S, C, E, V]) planAll() {
 	}
 	e.store.Each(func(accountID string, entry checkpoint.Entry) bool {
 		if e.fold.accounts[accountID] == nil && entry.Planned != 0 {
-			e.plan = append(e.plan, dueEntry{due: time.UnixMicro(entry.Planned).UTC(), account: accountID})
+			e.plan = append(e.plan, dueEntry{due: entry.Planned, account: accountID})
 		}
 		return true
 	})
@@ -196,7 +196,7 @@ func (e *Engine[S, C, E, V]) savePart(most int) {
 		switch {
 		case a.saved == a.sequence: // it has left memory, perhaps
 		case a.sequence <= e.durable:
-			if !e.fold.save(a, micros(a.due)) {
+			if !e.fold.save(a, a.due) {
 				e.pass = nil // the store is broken
 				return
 			}
@@ -271,7 +271,7 @@ func (e *Engine[S, C, E, V]) saveAll() {
 		if a.sequence > e.durable {
 			return
 		}
-		if !a.absent && !e.fold.save(a, micros(a.due)) {
+		if !a.absent && !e.fold.save(a, a.due) {
 			return
 		}
 	}

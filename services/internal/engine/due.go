@@ -12,12 +12,12 @@ const idleWait = time.Minute
 type duePlan []dueEntry
 
 type dueEntry struct {
-	due     time.Time
+	due     int64 // in microseconds of the Unix epoch
 	account string
 }
 
 func (p duePlan) Len() int           { return len(p) }
-func (p duePlan) Less(i, j int) bool { return p[i].due.Before(p[j].due) }
+func (p duePlan) Less(i, j int) bool { return p[i].due < p[j].due }
 func (p duePlan) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
 
 // Push is for package heap.
@@ -33,8 +33,8 @@ func (p *duePlan) Pop() any {
 // planDue plans an account's next due time where it is earlier than what is planned.
 func (e *Engine[S, C, E, V]) planDue(a *account[S]) {
 	next, ok := e.fold.domain.NextDue(a.state)
-	due := time.UnixMicro(micros(next)).UTC()
-	if ok && (a.due.IsZero() || due.Before(a.due)) {
+	due := micros(next)
+	if ok && (a.due == 0 || due < a.due) {
 		a.due = due
 		heap.Push(&e.plan, dueEntry{due: due, account: a.id})
 	}
@@ -48,7 +48,7 @@ func (e *Engine[S, C, E, V]) untilDue() time.Duration {
 	if len(e.plan) == 0 || e.full() || e.wanted >= dueLoadBound {
 		return idleWait
 	}
-	return min(max(e.plan[0].due.Sub(e.now()), 0), idleWait)
+	return min(max(time.UnixMicro(e.plan[0].due).Sub(e.now()), 0), idleWait)
 }
 
 // takeExpiry answers when all that is due is durable. What does not fit into the round is left for the next ones.
@@ -66,7 +66,7 @@ func (e *Engine[S, C, E, V]) takeExpiry(r *request) {
 
 // somethingDue says whether the plan has something that is due.
 func (e *Engine[S, C, E, V]) somethingDue() bool {
-	return len(e.plan) > 0 && !e.plan[0].due.After(e.now())
+	return len(e.plan) > 0 && e.plan[0].due <= e.now().UnixMicro()
 }
 
 // expireDue appends what has come due without a command.
@@ -78,10 +78,10 @@ func (e *Engine[S, C, E, V]) expireDue() {
 			e.absentDue(entry, a)
 			continue
 		}
-		if !a.due.Equal(entry.due) {
+		if a.due != entry.due {
 			continue // planned anew since
 		}
-		a.due = time.Time{}
+		a.due = 0
 		e.guard(a.id, func() {
 			e.expire(a, e.now())
 			e.planDue(a)

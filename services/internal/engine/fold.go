@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -26,7 +25,7 @@ type account[S any] struct {
 	state    S
 	sequence uint64
 	hash     Hash
-	due      time.Time  // what the engine has planned for it; zero when nothing
+	due      int64      // what the engine has planned for it, in microseconds of the Unix epoch; 0 when nothing
 	parked   []*request // waiting for an event that is being recalled, or for the state
 	loading  bool       // an event is being recalled
 	absent   bool       // the state is being loaded

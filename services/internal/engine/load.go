@@ -47,10 +47,7 @@ func (e *Engine[S, C, E, V]) find(r *request) (a *account[S], absent bool) {
 
 // load begins to load an account that is in the store, and returns what stands for it meanwhile.
 func (e *Engine[S, C, E, V]) load(accountID string, planned int64) *account[S] {
-	waiting := &account[S]{id: accountID, subject: e.options.Subject(accountID), absent: true}
-	if planned != 0 {
-		waiting.due = time.UnixMicro(planned).UTC()
-	}
+	waiting := &account[S]{id: accountID, subject: e.options.Subject(accountID), due: planned, absent: true}
 	e.fold.keep(waiting)
 	epoch := e.epoch
 	go func() {
@@ -161,7 +158,7 @@ func (e *Engine[S, C, E, V]) loadFailed(l arrival[S]) {
 	for _, r := range l.waiting.parked {
 		e.answer(r, answer{err: ReadFailure(l.err)})
 	}
-	if l.waiting.wanted || l.waiting.due.IsZero() { // what was planned for it may have come up meanwhile
+	if l.waiting.wanted || l.waiting.due == 0 { // what was planned for it may have come up meanwhile
 		e.planStored(l.waiting.id, micros(e.now().Add(retryDue)))
 	}
 }
@@ -169,20 +166,20 @@ func (e *Engine[S, C, E, V]) loadFailed(l arrival[S]) {
 // planStored plans when to look at an account that is not in memory.
 func (e *Engine[S, C, E, V]) planStored(accountID string, at int64) {
 	e.store.Plan(accountID, at)
-	heap.Push(&e.plan, dueEntry{due: time.UnixMicro(at).UTC(), account: accountID})
+	heap.Push(&e.plan, dueEntry{due: at, account: accountID})
 }
 
 // absentDue deals with an entry of the plan whose account is not in memory: it has it loaded if something of it is due.
 func (e *Engine[S, C, E, V]) absentDue(planned dueEntry, waiting *account[S]) {
 	if waiting != nil {
-		if waiting.due.Equal(planned.due) {
-			waiting.due = time.Time{} // planned anew when it is there
+		if waiting.due == planned.due {
+			waiting.due = 0 // planned anew when it is there
 		}
 		return
 	}
 	entry, stored := e.store.Entry(planned.account)
 	switch {
-	case !stored || entry.Planned != micros(planned.due): // planned anew since
+	case !stored || entry.Planned != planned.due: // planned anew since
 	case entry.Due == 0:
 		e.store.Plan(planned.account, 0)
 	case entry.Due > entry.Planned:
@@ -208,7 +205,7 @@ func (e *Engine[S, C, E, V]) shrink(most int) {
 		if a == nil {
 			continue
 		}
-		if !e.fold.save(a, micros(a.due)) {
+		if !e.fold.save(a, a.due) {
 			return
 		}
 		e.views.drop(a.id) // from now on readers look into the store
