@@ -32,6 +32,7 @@ type Lookup struct {
 const DigestSize = 16
 
 // Digest collects the content of a command, field by field in a fixed order. Each field is written with its length, so no two contents run into each other.
+// It is a value, as a slice is: go on with the digest that a method returns, and with no other.
 type Digest struct {
 	content []byte
 	key     []byte // nil for a digest without one
