@@ -168,7 +168,17 @@ func (s *Store) takeIndexed(body []byte) bool {
 		if r.broken {
 			return false
 		}
+		entry.marks = s.marks
 		s.rows.set(id, s.row(make([]byte, 0, usualRow), entry))
+	case movedRecord:
+		id, entry := readEntry(&r)
+		if r.broken {
+			return false
+		}
+		if before, known := s.Entry(id); known && before.Sequence == entry.Sequence {
+			entry.marks = before.marks
+			s.rows.set(id, s.row(make([]byte, 0, usualRow), entry))
+		}
 	case dropRecord:
 		s.rows.remove(r.text())
 	case markRecord:
@@ -177,6 +187,7 @@ func (s *Store) takeIndexed(body []byte) bool {
 			return false
 		}
 		s.mark.Store(&mark)
+		s.marks++
 	case resetRecord:
 		s.rows.clear()
 		s.mark.Store(&Mark{})

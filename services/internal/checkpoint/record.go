@@ -7,7 +7,7 @@ import (
 )
 
 // formatVersion numbers what this file writes.
-const formatVersion = 1
+const formatVersion = 2
 
 // Every record, of a state or of the index, is 4 bytes CRC-32C of the rest, 4 bytes length of the body, and the body.
 const recordHeader = 8
@@ -70,14 +70,16 @@ func decodeState(record []byte) (accountID string, state State, ok bool) {
 // Kinds of records of the index.
 const (
 	entryRecord = 'e'
+	movedRecord = 'v' // the entry of a state that is as it was, at another place
 	dropRecord  = 'd'
 	markRecord  = 'm'
 	resetRecord = 'r'
 )
 
-func appendEntry(to []byte, accountID string, entry Entry) []byte {
+// appendEntry appends an entry as a record of a kind: entryRecord, or movedRecord.
+func appendEntry(to []byte, kind byte, accountID string, entry Entry) []byte {
 	start := len(to)
-	to = appendText(append(beginRecord(to), entryRecord), accountID)
+	to = appendText(append(beginRecord(to), kind), accountID)
 	return endRecord(appendKnown(to, entry), start)
 }
 
@@ -123,9 +125,9 @@ func readKnown(r *reader) (entry Entry) {
 func appendRow(to []byte, entry Entry) []byte {
 	to = binary.AppendVarint(appendKnown(to, entry), entry.Planned-entry.Due) // mostly the same
 	if entry.Trusted {
-		return append(to, 1)
+		return append(to, 0)
 	}
-	return append(to, 0)
+	return binary.AppendUvarint(to, entry.marks+1)
 }
 
 // readRow reads what appendRow wrote.
@@ -133,7 +135,13 @@ func readRow(row []byte) Entry {
 	r := reader{bytes: row}
 	entry := readKnown(&r)
 	later, size := binary.Varint(r.bytes)
-	entry.Planned, entry.Trusted = entry.Due+later, r.bytes[size] == 1
+	entry.Planned = entry.Due + later
+	r.bytes = r.bytes[size:]
+	if marks := r.number(); marks == 0 {
+		entry.Trusted = true
+	} else {
+		entry.marks = marks - 1
+	}
 	return entry
 }
 

@@ -1,7 +1,8 @@
 // Package checkpoint keeps what was folded from a log, in files beside it: the newest state of every account, so that not all of them need be in memory, and up to
 // where in the log the states reach, so that a start reads only what comes after.
 //
-// Nothing here is true by itself. The files are never synced and may be deleted while nothing runs; whoever reads a state holds it against the log.
+// Nothing here is true by itself. The files are never synced and may be deleted while nothing runs; whoever uses them holds the newest mark against the log, and what came
+// behind it by itself.
 package checkpoint
 
 import (
@@ -47,10 +48,11 @@ type Entry struct {
 	Summary  string
 	// Planned is what Plan was told last; at the start it is Due.
 	Planned int64
-	// Trusted says that this process wrote the state, or found that the log agrees with it.
+	// Trusted says that this process wrote the state, or found that the log agrees with it, or with a mark behind it.
 	Trusted bool
 
-	at place
+	at    place
+	marks uint64 // how many there are before it in the index that was loaded, if it is not trusted by itself
 }
 
 // place says where a state is.
@@ -77,6 +79,9 @@ type Store struct {
 	rows    *rows                // the entries of its states, or those of the table
 	ofTable bool                 // it is the file of a table
 	mark    atomic.Pointer[Mark] // the newest one on file
+
+	marks    uint64        // how many the index had that was loaded
+	believed atomic.Uint64 // how far the newest of them reached, if the log agrees with it
 
 	mu       sync.Mutex
 	wake     sync.Cond
@@ -176,7 +181,9 @@ func (s *Store) entry(row []byte) Entry {
 	if s.ofTable {
 		return Entry{Summary: string(row)}
 	}
-	return readRow(row)
+	entry := readRow(row)
+	entry.Trusted = entry.Trusted || entry.marks < s.marks && entry.Sequence <= s.believed.Load()
+	return entry
 }
 
 // Entry returns what is known of an account's state without reading it.
@@ -222,6 +229,10 @@ func (s *Store) Trust(accountID string, sequence uint64) {
 	s.change(accountID, func(entry *Entry) { entry.Trusted = entry.Trusted || entry.Sequence == sequence })
 }
 
+// Believe trusts every state behind the newest mark, as far as it is of an event up to there and came before it: the log has the event at the mark, with its hash, and
+// so everything before it that these states were made of.
+func (s *Store) Believe() { s.believed.Store(s.Mark().Through) }
+
 // Put keeps a state instead of the account's one before, and reports whether it does: not when the store is broken. It returns before that is on file; Get has it at once.
 func (s *Store) Put(accountID string, state State, planned int64) bool {
 	s.mu.Lock()
@@ -235,20 +246,20 @@ func (s *Store) Put(accountID string, state State, planned int64) bool {
 	entry.at = place{segment: s.tail.segment, offset: uint32(s.tail.base + int64(start)), size: uint32(len(s.tail.states) - start)}
 	before, _ := s.Entry(accountID)
 	s.rows.set(accountID, s.row(make([]byte, 0, usualRow), entry))
-	s.locate(accountID, entry, before.at)
+	s.locate(entryRecord, accountID, entry, before.at)
 	return true
 }
 
 // locate puts into the index where an account's newest state is, which is in the tail. The caller has the lock.
-func (s *Store) locate(accountID string, entry Entry, before place) {
+func (s *Store) locate(kind byte, accountID string, entry Entry, before place) {
 	s.release(before)
 	s.segments[entry.at.segment].live += int64(entry.at.size)
-	s.record(accountID, entry)
+	s.record(kind, accountID, entry)
 }
 
 // record appends what is known of an account to the index. The caller has the lock.
-func (s *Store) record(accountID string, entry Entry) {
-	s.tail.index = appendEntry(s.tail.index, accountID, entry)
+func (s *Store) record(kind byte, accountID string, entry Entry) {
+	s.tail.index = appendEntry(s.tail.index, kind, accountID, entry)
 	s.tail.records++
 	if len(s.tail.states)+len(s.tail.index) >= flushSize {
 		s.wake.Signal()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -88,6 +89,56 @@ func TestWhatWasPutIsThereAtOnceAndAfterAnotherStart(t *testing.T) {
 }
 
 func must(entry Entry, _ bool) Entry { return entry }
+
+// A mark says of which event the log had which hash: when it still has, every state before the mark follows from the same events.
+func TestAMarkCoversWhatCameBeforeIt(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, t.TempDir())
+	for id, sequence := range map[string]uint64{"before": 1, "moved": 2, "of a later event": 6, "put again behind it": 3} {
+		put(s, id, sequence)
+	}
+	s.Reach(Mark{Through: 5})
+	put(s, "put again behind it", 4)
+	put(s, "behind it", 7)
+	moved, _ := s.Entry("moved")
+	record, err := s.read(moved.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.move(record, moved.at)
+	if now, _ := s.Entry("moved"); now.at == moved.at {
+		t.Fatal("it is where it was")
+	}
+	trusted := func(want ...string) {
+		t.Helper()
+		var got []string
+		s.Each(func(id string, entry Entry) bool {
+			if entry.Trusted {
+				got = append(got, id)
+			}
+			return true
+		})
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("trusted are %q, want %q", got, want)
+		}
+	}
+	s = reopen(t, s)
+	trusted()
+	s.Believe()
+	trusted("before", "moved")
+	if err := s.rewriteIndex(); err != nil {
+		t.Fatal(err)
+	}
+	s = reopen(t, s)
+	trusted()
+	s.Believe()
+	trusted("before", "moved")
+	has(t, s, "moved", 2)
+	s.Trust("behind it", 7)
+	trusted("before", "behind it", "moved")
+	_ = s.Close()
+}
 
 func TestCheckpointsOfAnotherKindAreNotRead(t *testing.T) {
 	t.Parallel()

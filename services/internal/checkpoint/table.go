@@ -85,6 +85,6 @@ func (s *Store) note(key, row string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken == nil && !s.closing {
-		s.record(key, Entry{Summary: row})
+		s.record(entryRecord, key, Entry{Summary: row})
 	}
 }

@@ -139,7 +139,7 @@ func (s *Store) move(record []byte, from place) {
 		if entry.at == from {
 			entry.at = to
 			s.tail.states = append(s.tail.states, record...)
-			s.locate(id, *entry, from)
+			s.locate(movedRecord, id, *entry, from)
 		}
 	})
 }
@@ -152,10 +152,15 @@ func (s *Store) rewriteIndex() error {
 		return err
 	}
 	records := []byte(s.header)
+	var untrusted []byte // behind the mark, as they were
 	count := 0
 	for i := range s.rows.shards { // one at a time, so that nobody waits for long
 		s.rows.shards[i].each(func(key, row []byte) bool {
-			records = appendEntry(records, string(key), s.entry(row))
+			entry, to := s.entry(row), &records
+			if !entry.Trusted && !s.ofTable {
+				to = &untrusted
+			}
+			*to = appendEntry(*to, entryRecord, string(key), entry)
 			count++
 			return true
 		})
@@ -164,7 +169,7 @@ func (s *Store) rewriteIndex() error {
 		}
 		records = records[:0]
 	}
-	if _, err := file.Write(appendMark(nil, s.Mark())); err != nil {
+	if _, err := file.Write(append(appendMark(nil, s.Mark()), untrusted...)); err != nil {
 		return err
 	}
 	if err := os.Rename(path+".new", path); err != nil {

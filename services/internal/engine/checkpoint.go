@@ -68,6 +68,7 @@ func (e *Engine[S, C, E, V]) startFromCheckpoints(ctx context.Context, last uint
 		e.marked = 0
 		return nil
 	}
+	e.store.Believe()
 	f.last = command.Position{Sequence: mark.Through, Time: at}
 	if recorded := e.stream.Recorded(); recorded > 0 { // whether the log has a gap behind what is known to be durable is known when it was read
 		f.last.Sequence = min(f.last.Sequence, recorded)

@@ -404,6 +404,39 @@ func TestAMeterIsKnownWhileTheEngineRecovers(t *testing.T) {
 	p.wantReadingOf(t, meterID(1), 4)
 }
 
+// A start need not ask the log about each state: those before the mark are proven by it, those behind it when their event is read with the end of the log.
+func TestStatesAreProvenByTheMarkAndTheEndOfTheLog(t *testing.T) {
+	t.Parallel()
+	p := startKeepingPlant(t)
+	p = p.again(t) // with a mark behind all
+	p.stop(t)
+	rarely := p.checkpoints
+	rarely.Every = 1 << 40
+	p = runKeepingPlant(t, p.stream, rarely)
+	const others = 3000 // so many that what is known of them is written, without a mark
+	for i := range others {
+		if _, err := p.Submit(t.Context(), &add{account: "other-" + number(i), id: "1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	killed := rarely
+	killed.Dir = t.TempDir()
+	if err := os.CopyFS(killed.Dir, os.DirFS(rarely.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	p.stop(t)
+	p = runKeepingPlant(t, p.stream, killed)
+	if at := p.Residence().Checkpoint; at != 3*meters {
+		t.Errorf("the mark is at %d", at)
+	}
+	for _, id := range []string{meterID(0), meterID(meters - 1), "other-" + number(0), "other-" + number(others/2)} {
+		if _, trusted := p.Trusted(id); !trusted {
+			t.Errorf("what is kept of %s is not trusted", id)
+		}
+	}
+	p.wantReadings(t, 3)
+}
+
 // The process is killed after states that were ahead of the log were thrown away, and before all are written again.
 func TestAStateAheadOfTheLogThatWasMadeAgainOutlivesAKill(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,9 @@
 //     anew from the log.
 //   - The decision time is the later of the clock and the time of the stream's last event. What is due at that time is appended before the command is decided.
 //   - The state of an account that was not used for long is in the checkpoints and not in memory. Its commands wait until it is loaded, others go on; readers read the
-//     checkpoint; what is due of it happens on time. The log wins over a checkpoint: a state of an earlier process is held against the account's last event, or the
-//     next one's chain, and made again from the log where they differ.
+//     checkpoint; what is due of it happens on time. The log wins over a checkpoint: the states of an earlier process are proven by their mark, whose event the log must have
+//     with its hash; one behind the mark by its own event, which a start reads. One that is not is held against the account's last event, or the next one's chain, and made
+//     again from the log where they differ.
 //   - Only durable states are written to the checkpoints, some at a time when a round is sent, so that nobody waits for that.
 //   - A panic in Decide or Apply is a broken invariant: the engine stops serving the stream rather than store what follows from it.
 package engine

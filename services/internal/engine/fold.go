@@ -86,7 +86,7 @@ func (f *Fold[S, C, E, V]) add(stream string, m decoded[E]) error {
 	if !m.readable {
 		return &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Problem: "the event cannot be decoded"}
 	}
-	if f.memory != nil && f.memory.has(f.accounts[id], id, m.Sequence) {
+	if f.memory != nil && f.memory.has(f.accounts[id], id, m.Message) {
 		f.move(command.Position{Sequence: m.Sequence, Time: m.event.GetEnvelope().GetDecidedAt().AsTime()})
 		return nil
 	}

@@ -62,7 +62,7 @@ func (e *Engine[S, C, E, V]) load(accountID string, planned int64) *account[S] {
 	return waiting
 }
 
-// stored reads an account that is in the store and not in memory: nothing of it is under way. What an earlier process kept is held against the log; where the log does
+// stored reads an account that is in the store and not in memory: nothing of it is under way. What an earlier process kept and no mark proves is held against the log; where the log does
 // not agree, the log wins.
 func (e *Engine[S, C, E, V]) stored(ctx context.Context, accountID string) (*account[S], error) {
 	subject := e.options.Subject(accountID)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cardlog/cardlog/services/internal/checkpoint"
+	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
 
 // Checkpoints say how an engine keeps states in files, so that it starts fast and not every account need be in memory.
@@ -111,13 +112,21 @@ func (m *memory[S, E, V]) unlink(a *account[S]) {
 	a.newer, a.older = nil, nil
 }
 
-// has says whether a fold has an event of an account, in memory or in its store.
-func (m *memory[S, E, V]) has(a *account[S], accountID string, sequence uint64) bool {
+// has says whether a fold has an event of an account, in memory or in its store. A state that was stored behind the newest mark is proven when its event comes.
+func (m *memory[S, E, V]) has(a *account[S], accountID string, event eventlog.Message) bool {
 	if a != nil {
-		return sequence <= a.sequence
+		return event.Sequence <= a.sequence
 	}
 	entry, stored := m.store.Entry(accountID)
-	return stored && sequence <= entry.Sequence
+	if !stored || event.Sequence > entry.Sequence {
+		return false
+	}
+	if event.Sequence == entry.Sequence && !entry.Trusted {
+		if kept, _, err := m.store.Get(accountID); err == nil && kept.Hash == hashOf(event) {
+			m.store.Trust(accountID, event.Sequence)
+		}
+	}
+	return true
 }
 
 // stored returns an account from the store, or made again from the log where what is in the store cannot be used; nil when it is not in the store.

@@ -7,7 +7,7 @@ import (
 	"github.com/cardlog/cardlog/services/internal/checkpoint"
 )
 
-// View returns what readers see of an account: always durable. An account that is not in memory is read from its checkpoint; where that is of an earlier process, the
+// View returns what readers see of an account: always durable. An account that is not in memory is read from its checkpoint; where that is of an earlier process and not proven, the
 // engine holds it against the log first. The error is a *failure.Error: it is not known then whether there is such an account.
 func (e *Engine[S, C, E, V]) View(ctx context.Context, accountID string) (view V, known bool, err error) {
 	store := e.kept()
