@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/cardlog/cardlog/services/internal/checkpoint"
 	"github.com/cardlog/cardlog/services/internal/command"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
@@ -37,6 +38,28 @@ type account[S any] struct {
 	used         bool   // since it came to memory, or was about to leave it
 	newer, older *account[S]
 	cell         any // where the engine publishes its view; nil until there is one
+}
+
+// accountIn returns the id at the end of a subject.
+func accountIn(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
+
+// newAccount returns an account by its subject, of which its id is a part.
+func newAccount[S any](subject string) *account[S] {
+	return &account[S]{id: accountIn(subject), subject: subject}
+}
+
+// keptAccount returns an account by its subject as it is kept in the checkpoints.
+func keptAccount[S any](subject string, state S, kept checkpoint.State) *account[S] {
+	a := newAccount[S](subject)
+	a.state, a.sequence, a.hash, a.saved = state, kept.Sequence, kept.Hash, kept.Sequence
+	return a
+}
+
+// begin returns an account without events.
+func (f *Fold[S, C, E, V]) begin(subject string) *account[S] {
+	a := newAccount[S](subject)
+	a.state = f.domain.New(a.id)
+	return a
 }
 
 // NewFold makes an empty Fold.
@@ -82,7 +105,7 @@ func (f *Fold[S, C, E, V]) decode(m eventlog.Message) decoded[E] {
 }
 
 func (f *Fold[S, C, E, V]) add(stream string, m decoded[E]) error {
-	id := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+	id := accountIn(m.Subject)
 	if !m.readable {
 		return &EventError{Stream: stream, Sequence: m.Sequence, Account: id, Problem: "the event cannot be decoded"}
 	}
@@ -115,7 +138,7 @@ func (f *Fold[S, C, E, V]) remade(a *account[S], before uint64) (*account[S], er
 		return nil, err
 	}
 	if made == nil {
-		made = &account[S]{id: a.id, subject: a.subject, state: f.domain.New(a.id)}
+		made = f.begin(a.subject)
 	}
 	f.forget(a)
 	f.keep(made)

@@ -18,7 +18,7 @@ const retryDue = time.Second
 
 // arrival is an account that was loaded.
 type arrival[S any] struct {
-	waiting *account[S] // stands for it in memory
+	waiting *account[S] // stands for it in memory, and becomes it
 	account *account[S] // nil when the log has no event of it
 	epoch   int
 	err     error
@@ -47,7 +47,8 @@ func (e *Engine[S, C, E, V]) find(r *request) (a *account[S], absent bool) {
 
 // load begins to load an account that is in the store, and returns what stands for it meanwhile.
 func (e *Engine[S, C, E, V]) load(accountID string, planned int64) *account[S] {
-	waiting := &account[S]{id: accountID, subject: e.options.Subject(accountID), due: planned, absent: true}
+	waiting := newAccount[S](e.options.Subject(accountID))
+	waiting.due, waiting.absent = planned, true
 	e.fold.keep(waiting)
 	epoch := e.epoch
 	go func() {
@@ -69,7 +70,7 @@ func (e *Engine[S, C, E, V]) stored(ctx context.Context, accountID string) (*acc
 	kept, entry, err := e.store.Get(accountID)
 	if err == nil {
 		if state, err := e.codec.Decode(kept.Data); err == nil {
-			a := &account[S]{id: accountID, subject: subject, state: state, sequence: kept.Sequence, hash: kept.Hash, saved: kept.Sequence}
+			a := keptAccount(subject, state, kept)
 			if entry.Trusted {
 				return a, nil
 			}
@@ -123,28 +124,31 @@ func (e *Engine[S, C, E, V]) arrive(l arrival[S]) {
 	if l.epoch != e.epoch {
 		return // its callers were told, or wait for it again
 	}
-	waiting, a := l.waiting, l.account
-	e.fold.forget(waiting)
-	if waiting.wanted {
+	a := l.waiting
+	if a.wanted {
 		e.wanted--
 	}
+	parked := a.parked
 	switch {
 	case l.err != nil:
+		e.fold.forget(a)
 		e.loadFailed(l)
 		return
-	case a == nil:
-		e.store.Drop(waiting.id) // the log has never heard of it
+	case l.account == nil:
+		e.fold.forget(a)
+		e.store.Drop(a.id) // the log has never heard of it
 	default:
-		a.due = waiting.due
-		e.fold.keep(a)
+		a.absent, a.parked = false, nil
+		a.state, a.sequence, a.hash, a.saved = l.account.state, l.account.sequence, l.account.hash, l.account.saved
 		e.list(a)
 		e.show(a)
-		if waiting.wanted { // at once, before it can leave memory again
+		if a.wanted { // at once, before it can leave memory again
 			e.guard(a.id, func() { e.expire(a, e.now()) })
+			a.wanted = false
 		}
 		e.planDue(a)
 	}
-	for _, r := range waiting.parked {
+	for _, r := range parked {
 		e.take(r)
 	}
 	e.shrink(evictBound)

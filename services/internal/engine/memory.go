@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/cardlog/cardlog/services/internal/checkpoint"
@@ -138,7 +139,9 @@ func (m *memory[S, E, V]) stored(accountID, subject string, before uint64) (*acc
 	}
 	if err == nil {
 		if state, err := m.codec.Decode(kept.Data); err == nil {
-			return &account[S]{id: accountID, subject: subject, state: state, sequence: kept.Sequence, hash: kept.Hash, saved: kept.Sequence, unproven: true}, nil
+			a := keptAccount(strings.Clone(subject), state, kept)
+			a.unproven = true
+			return a, nil
 		}
 	}
 	return m.remake(accountID, subject, before-1)
@@ -213,7 +216,7 @@ func (f *Fold[S, C, E, V]) account(id, subject string, sequence uint64) (*accoun
 		}
 	}
 	if a == nil {
-		a = &account[S]{id: id, subject: subject, state: f.domain.New(id)}
+		a = f.begin(strings.Clone(subject))
 	}
 	f.keep(a)
 	return a, nil

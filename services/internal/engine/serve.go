@@ -129,7 +129,7 @@ func (e *Engine[S, C, E, V]) takeQuestion(a *account[S], r *request) {
 func (e *Engine[S, C, E, V]) takeCommand(a *account[S], r *request) {
 	command := r.command.(C)
 	if a == nil {
-		a = &account[S]{id: r.account, subject: e.options.Subject(r.account), state: e.fold.domain.New(r.account)}
+		a = e.fold.begin(e.options.Subject(r.account))
 	}
 	if a.loading {
 		a.parked = append(a.parked, r)
