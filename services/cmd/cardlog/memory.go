@@ -16,7 +16,7 @@ import (
 // Go's own setting (collect when the heap has doubled) would collect all the time. A process with the default account cache and a million accounts stays below 3 GiB.
 const (
 	headroom     = 1 << 30
-	ample        = 2560 << 20
+	ample        = 2688 << 20
 	leastPercent = 50
 	// headroomShare of the machine's memory, and ampleShare of it, are the most where that is less.
 	headroomShare = 8

@@ -17,7 +17,7 @@ func TestTheHeapMayGrowByTheHeadroomOrDouble(t *testing.T) {
 		{64 << 20, plenty, 1600},
 		{256 << 20, plenty, 400},
 		{1 << 30, plenty, 100},
-		{1536 << 20, plenty, 66}, // to 2.5 GiB
+		{1536 << 20, plenty, 75}, // to 2688 MiB
 		{4 << 30, plenty, 50},
 		{64 << 20, math.MaxUint64, 1600}, // it is not known how much there is
 		{16 << 20, container, 400},       // by an eighth
