@@ -22,6 +22,7 @@ import (
 	transactionsv1 "github.com/cardlog/cardlog/gen/cardlog/transactions/v1"
 	"github.com/cardlog/cardlog/services/accounts"
 	"github.com/cardlog/cardlog/services/feed"
+	"github.com/cardlog/cardlog/services/internal/checkpoint"
 	"github.com/cardlog/cardlog/services/internal/engine"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 	"github.com/cardlog/cardlog/services/internal/follower"
@@ -67,6 +68,7 @@ type config struct {
 type checkpoints struct {
 	inMemory int    // accounts of the ledger; of the other services a share
 	every    uint64 // events of a stream
+	early    *checkpoint.Early
 }
 
 // Defaults of checkpoints.
@@ -83,7 +85,7 @@ const rarelyUsed = 10
 // in returns them for a directory and a share of the accounts.
 func (c checkpoints) in(dir directory, share int) engine.Checkpoints {
 	inMemory := (cmp.Or(c.inMemory, defaultAccountCache) + share - 1) / share
-	return engine.Checkpoints{Dir: dir.checkpoints(), InMemory: inMemory, Every: cmp.Or(c.every, defaultCheckpointEvery)}
+	return engine.Checkpoints{Dir: dir.checkpoints(), InMemory: inMemory, Every: cmp.Or(c.every, defaultCheckpointEvery), Early: c.early}
 }
 
 // serviceName is a service as the command line calls it.
@@ -179,6 +181,9 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 	if p.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, listenError("--listen", c.listen, err)
 	}
+	if c.only == "" { // else the checkpoints of other processes are beside those of this one
+		p.config.checkpoints.early = checkpoint.ReadEarly(c.dir.checkpoints(), factStreams())
+	}
 	if p.store, err = openStore(ctx, c, p.fail); err != nil {
 		return nil, err
 	}
@@ -203,7 +208,11 @@ func start(ctx context.Context, c config) (_ *process, err error) {
 		return nil, err
 	}
 	p.serve()
-	return p, p.awaitReady(ctx)
+	if err := p.awaitReady(ctx); err != nil {
+		return nil, err
+	}
+	p.config.checkpoints.early.Close()
+	return p, nil
 }
 
 // listenError says which flag to use when an address is taken.
@@ -474,6 +483,7 @@ func (p *process) stopAll() {
 		p.cancel()
 		p.services.Wait()
 	}
+	p.config.checkpoints.early.Close()
 	if p.store != nil {
 		p.store.close()
 	}

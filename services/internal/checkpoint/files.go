@@ -21,10 +21,9 @@ func (s *Store) segmentPath(number uint32) string {
 	return filepath.Join(s.dir, fmt.Sprintf("states-%08d", number))
 }
 
-// load reads what is in the directory. What cannot be used is deleted.
+// load reads what is in the directory.
 func (s *Store) load() error {
-	newest, err := s.openSegments()
-	if err != nil {
+	if err := s.openSegments(); err != nil {
 		return err
 	}
 	if err := s.loadIndex(); err != nil {
@@ -38,14 +37,14 @@ func (s *Store) load() error {
 			return true
 		})
 	}
-	return s.begin(newest + 1) // what follows goes into a segment of its own: the end of the last one may be torn
+	return nil
 }
 
-// openSegments opens the segments that there are, and returns the number of the newest.
-func (s *Store) openSegments() (newest uint32, err error) {
+// openSegments opens the segments that there are.
+func (s *Store) openSegments() error {
 	files, err := os.ReadDir(s.dir)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, found := range files {
 		match := segmentName.FindStringSubmatch(found.Name())
@@ -54,24 +53,24 @@ func (s *Store) openSegments() (newest uint32, err error) {
 		}
 		number, err := strconv.ParseUint(match[1], 10, 32)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		file, err := os.Open(filepath.Join(s.dir, found.Name()))
 		if err != nil {
-			return 0, err
+			return err
 		}
 		info, err := file.Stat()
 		if err != nil {
-			return 0, err
+			return err
 		}
 		s.segments[uint32(number)] = &segment{file: file, size: info.Size()}
-		newest = max(newest, uint32(number))
+		s.newest = max(s.newest, uint32(number))
 	}
-	return newest, nil
+	return nil
 }
 
-// begin makes a segment the one that states are appended to.
-func (s *Store) begin(number uint32) error {
+// beginSegment makes a segment the one that states are appended to.
+func (s *Store) beginSegment(number uint32) error {
 	file, err := os.OpenFile(s.segmentPath(number), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -81,29 +80,33 @@ func (s *Store) begin(number uint32) error {
 	return nil
 }
 
-// loadIndex reads the index up to the first record that is not whole, and opens it to go on from there. Where there is none that can be used, a new one is made.
+// loadIndex reads the index, if there is one that can be used.
 func (s *Store) loadIndex() error {
-	path := filepath.Join(s.dir, indexName)
-	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	file, err := os.OpenFile(filepath.Join(s.dir, indexName), os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.newIndex()
+		return nil
 	}
 	if err != nil {
 		return err
 	}
 	whole, usable := s.readIndex(file)
 	if !usable {
-		_ = file.Close()
+		return file.Close()
+	}
+	s.index, s.whole = file, whole
+	return nil
+}
+
+// beginIndex makes the index go on behind the last record that is whole. Where there is none that can be used, a new one is made.
+func (s *Store) beginIndex() error {
+	if s.index == nil {
 		return s.newIndex()
 	}
-	if err := file.Truncate(whole); err != nil {
+	if err := s.index.Truncate(s.whole); err != nil {
 		return err
 	}
-	if _, err := file.Seek(whole, io.SeekStart); err != nil {
-		return err
-	}
-	s.index = file
-	return nil
+	_, err := s.index.Seek(s.whole, io.SeekStart)
+	return err
 }
 
 // newIndex begins without any state.

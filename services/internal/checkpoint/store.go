@@ -94,8 +94,10 @@ type Store struct {
 	ended    chan struct{}
 
 	// The writer's own.
-	index        *os.File
+	index        *os.File // nil: none that could be used was read
 	indexRecords int
+	whole        int64  // bytes of the index that was read, up to where it may be torn
+	newest       uint32 // of the segments that were read
 }
 
 // segment is a file of states.
@@ -125,20 +127,17 @@ const (
 // Open opens the store in a directory, and makes it where there is none, or where what is there was made of another stream or by another fold version.
 // It returns ErrTaken when another process has it.
 func Open(dir, stream string, foldVersion int) (*Store, error) {
-	return open(dir, stream, foldVersion, nil)
+	return (*Early)(nil).Open(dir, stream, foldVersion)
 }
 
-// open is Open, for the file of a table where there is one that has rows.
-func open(dir, stream string, foldVersion int, table *rows) (*Store, error) {
+// read takes the store in a directory, or the file of a table, and reads it. Nothing of it is changed yet.
+func read(dir, header string, ofTable bool) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	s := &Store{
-		dir: dir, header: fmt.Sprintf("cardlog checkpoints, format %d, stream %s, fold %d\n", formatVersion, stream, foldVersion), rows: table, ofTable: table != nil,
+		dir: dir, header: header, rows: newRows(), ofTable: ofTable,
 		lock: flock.New(filepath.Join(dir, "lock")), segments: map[uint32]*segment{}, ended: make(chan struct{}),
-	}
-	if table == nil {
-		s.rows = newRows()
 	}
 	s.wake.L = &s.mu
 	s.mark.Store(&Mark{})
@@ -146,11 +145,22 @@ func open(dir, stream string, foldVersion int, table *rows) (*Store, error) {
 		return nil, errors.Join(ErrTaken, err)
 	}
 	if err := s.load(); err != nil {
-		_ = s.lock.Unlock()
+		_ = s.giveBack()
 		return nil, err
 	}
-	go s.write()
 	return s, nil
+}
+
+// begin makes a store that was read take what is put.
+func (s *Store) begin() error {
+	if err := s.beginIndex(); err != nil {
+		return err
+	}
+	if err := s.beginSegment(s.newest + 1); err != nil { // the end of the last one may be torn
+		return err
+	}
+	go s.write()
+	return nil
 }
 
 // Mark returns the newest mark that is on file.
@@ -367,9 +377,16 @@ func (s *Store) Close() error {
 	s.wake.Signal()
 	s.mu.Unlock()
 	<-s.ended
+	return errors.Join(s.broken, s.giveBack())
+}
+
+// giveBack closes the files, for whoever takes the store next.
+func (s *Store) giveBack() error {
 	for _, segment := range s.segments {
 		_ = segment.file.Close()
 	}
-	_ = s.index.Close()
-	return errors.Join(s.broken, s.lock.Unlock())
+	if s.index != nil {
+		_ = s.index.Close()
+	}
+	return s.lock.Unlock()
 }

@@ -12,10 +12,8 @@ func NewTable() *Table { return &Table{rows: newRows()} }
 
 // OpenTable opens the table in a directory, and makes it where there is none, or where what is there has rows of another version. It returns ErrTaken when another
 // process has it.
-func OpenTable(dir, name string, version int) (_ *Table, err error) {
-	t := NewTable()
-	t.file, err = open(dir, name, version, t.rows)
-	return t, err
+func OpenTable(dir, name string, version int) (*Table, error) {
+	return (*Early)(nil).OpenTable(dir, name, version)
 }
 
 // Get returns the row of a key.

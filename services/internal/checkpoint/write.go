@@ -39,7 +39,7 @@ func (s *Store) flush() error {
 	s.tail = tail{segment: s.flushing.segment, base: s.flushing.base + int64(len(s.flushing.states)), states: s.spare.states[:0], index: s.spare.index[:0]}
 	segment := s.segments[s.flushing.segment]
 	if s.tail.base >= segmentSize {
-		if err := s.begin(s.flushing.segment + 1); err != nil {
+		if err := s.beginSegment(s.flushing.segment + 1); err != nil {
 			s.mu.Unlock()
 			return err
 		}

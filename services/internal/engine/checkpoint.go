@@ -37,7 +37,7 @@ func (e *Engine[S, C, E, V]) openStore() {
 	if !coded || e.options.Checkpoints.Dir == "" {
 		return
 	}
-	store, err := checkpoint.Open(e.options.Checkpoints.Dir, e.stream.Name(), codec.FoldVersion())
+	store, err := e.options.Checkpoints.Early.Open(e.options.Checkpoints.Dir, e.stream.Name(), codec.FoldVersion())
 	if err != nil {
 		e.options.Logger.Warn("no checkpoints: starting will take longer, and every account stays in memory", slog.String("stream", e.stream.Name()), slog.Any("error", err))
 		return

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -96,6 +97,23 @@ func TestMetersThatAreNotInMemoryAreThereAllTheSame(t *testing.T) {
 	p.stop(t)
 	if view, _ := runPlant(t, p.stream).View(meterID(7)); view != 4 {
 		t.Errorf("the log gives %d", view)
+	}
+}
+
+func TestAnEngineTakesTheCheckpointsThatAreReadEarly(t *testing.T) {
+	t.Parallel()
+	p := startKeepingPlant(t)
+	p.stop(t)
+	dir := p.checkpoints.Dir
+	p.checkpoints.Early = checkpoint.ReadEarly(filepath.Dir(dir), []string{filepath.Base(dir)})
+	p = runKeepingPlant(t, p.stream, p.checkpoints)
+	p.checkpoints.Early.Close()
+	if r := p.Residence(); r.Checkpoint != 3*meters || r.InMemory > 3 || r.Accounts != meters {
+		t.Errorf("%+v", r)
+	}
+	p.wantReadings(t, 3)
+	if _, err := checkpoint.Open(dir, "METERS", meterFold); !errors.Is(err, checkpoint.ErrTaken) {
+		t.Errorf("another process opens them: %v", err)
 	}
 }
 

@@ -19,6 +19,8 @@ type Checkpoints struct {
 	InMemory int
 	// Every is how many events are stored until the states are written again.
 	Every uint64
+	// Early has files that are being read already. Optional.
+	Early *checkpoint.Early
 }
 
 // Part returns what of the checkpoints is for one of several streams.
@@ -35,7 +37,7 @@ func (c Checkpoints) Table(name string, version int, logger *slog.Logger) *check
 	if c.Dir == "" {
 		return checkpoint.NewTable()
 	}
-	table, err := checkpoint.OpenTable(filepath.Join(c.Dir, name), name, version)
+	table, err := c.Early.OpenTable(filepath.Join(c.Dir, name), name, version)
 	if err != nil {
 		logger.Warn("a table is not kept: starting will take longer", slog.String("table", name), slog.Any("error", err))
 		return checkpoint.NewTable()
