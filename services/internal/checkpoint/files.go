@@ -30,14 +30,23 @@ func (s *Store) load() error {
 		return err
 	}
 	if !s.ofTable { // which has no states
-		s.Each(func(_ string, entry Entry) bool {
-			if segment := s.segments[entry.at.segment]; segment != nil {
-				segment.live += int64(entry.at.size)
+		s.findLive()
+	}
+	return nil
+}
+
+// findLive finds how much of each segment is the newest state of an account.
+func (s *Store) findLive() {
+	for i := range s.rows.shards {
+		s.rows.shards[i].each(func(_, row []byte) bool {
+			r := reader{bytes: row}
+			at := r.place()
+			if segment := s.segments[at.segment]; segment != nil {
+				segment.live += int64(at.size)
 			}
 			return true
 		})
 	}
-	return nil
 }
 
 // openSegments opens the segments that there are.
@@ -89,10 +98,15 @@ func (s *Store) loadIndex() error {
 	if err != nil {
 		return err
 	}
-	whole, usable := s.readIndex(file)
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	whole, usable := s.readIndex(file, info.Size())
 	if !usable {
 		return file.Close()
 	}
+	s.rows.trim()
 	s.index, s.whole = file, whole
 	return nil
 }
@@ -129,13 +143,14 @@ func (s *Store) newIndex() (err error) {
 const mostRecord = 1 << 20
 
 // readIndex takes in the records of an index. It returns up to where they are whole; usable is false when they are of another stream, format or fold version.
-func (s *Store) readIndex(file *os.File) (whole int64, usable bool) {
+func (s *Store) readIndex(file *os.File, length int64) (whole int64, usable bool) {
 	in := bufio.NewReaderSize(file, 2*mostRecord)
 	header := make([]byte, len(s.header))
 	if _, err := io.ReadFull(in, header); err != nil || string(header) != s.header {
 		return 0, false
 	}
 	whole = int64(len(header))
+	reserved := false
 	for {
 		head, err := in.Peek(recordHeader)
 		if err != nil {
@@ -150,7 +165,15 @@ func (s *Store) readIndex(file *os.File) (whole int64, usable bool) {
 			return whole, true // torn
 		}
 		body, _, ok := nextRecord(record)
-		if !ok || !s.takeIndexed(body) {
+		if !ok {
+			return whole, true
+		}
+		if !reserved && len(body) > 0 && body[0] == entryRecord {
+			reserved = true
+			count := length / int64(size) // if all are like it, and each of another account
+			s.rows.reserve(count, length-count*recordHeader)
+		}
+		if !s.takeIndexed(body) {
 			return whole, true
 		}
 		_, _ = in.Discard(size)
@@ -167,12 +190,17 @@ func (s *Store) takeIndexed(body []byte) bool {
 	r := reader{bytes: body[1:]}
 	switch body[0] {
 	case entryRecord:
-		id, entry := readEntry(&r)
+		id := r.text()
+		known, summary := r.known()
 		if r.broken {
 			return false
 		}
-		entry.marks = s.marks
-		s.rows.set(id, s.row(make([]byte, 0, usualRow), entry))
+		if s.ofTable {
+			s.rows.set(id, summary)
+		} else {
+			s.found = appendFound(s.found[:0], known, s.marks)
+			s.rows.set(id, s.found)
+		}
 	case movedRecord:
 		id, entry := readEntry(&r)
 		if r.broken {

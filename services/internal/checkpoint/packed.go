@@ -38,7 +38,7 @@ func (p *packed) get(hash uint64, key string) (row []byte, known bool) {
 // set sets the row of a key: in its place if it fits there.
 func (p *packed) set(hash uint64, key string, row []byte) {
 	if 4*(p.count+1) > 3*len(p.slots) {
-		p.spread()
+		p.spread(len(p.slots) + len(p.slots)/4 + 8)
 	}
 	slot, known := p.find(hash, key)
 	need, old := textSize(len(row)), 0
@@ -141,10 +141,26 @@ func (p *packed) record(slot int) (key, room []byte, size int) {
 	return key, room, len(record) - len(rest)
 }
 
-// spread makes more slots, so that at most three of four are taken.
-func (p *packed) spread() {
+// reserve makes room in an empty one for so many keys, and bytes of records.
+func (p *packed) reserve(count, bytes int) {
+	p.slots = make([]uint64, count+count/2+8)
+	p.data = make([]byte, 1, min(1+bytes, mostData))
+}
+
+// trim gives back what was reserved for more than there is.
+func (p *packed) trim() {
+	if len(p.slots) > 2*p.count+8 {
+		p.spread(p.count + p.count/2 + 8)
+	}
+	if cap(p.data) > p.live+p.live/3+1 {
+		p.compact(0)
+	}
+}
+
+// spread makes so many slots. At most three of four may be taken.
+func (p *packed) spread(slots int) {
 	old := p.slots
-	p.slots = make([]uint64, len(old)+len(old)/4+8)
+	p.slots = make([]uint64, slots)
 	for _, of := range old {
 		if of != 0 {
 			slot := p.home(of)

@@ -82,7 +82,10 @@ func TestPackedRowsAreThoseOfAMap(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		m := &modelled{seed: maphash.MakeSeed(), shift: rapid.SampledFrom([]int{0, 58, 62}).Draw(t, "shift"), want: map[string]string{}}
-		t.Repeat(map[string]func(*rapid.T){"set": m.set, "set more": m.set, "remove": m.remove, "": m.check})
+		if rapid.Bool().Draw(t, "reserved") {
+			m.reserve(rapid.IntRange(0, 500).Draw(t, "count"), rapid.IntRange(0, 50_000).Draw(t, "bytes"))
+		}
+		t.Repeat(map[string]func(*rapid.T){"set": m.set, "set more": m.set, "remove": m.remove, "trim": func(*rapid.T) { m.trim() }, "": m.check})
 	})
 }
 
@@ -110,6 +113,31 @@ func TestPackedRowsMakeRoom(t *testing.T) {
 	}
 	if before != &p.data[0] {
 		t.Error("rows that fit are not set in their place")
+	}
+}
+
+// What is reserved is room for what comes, and what was too much is given back.
+func TestPackedRowsTakeWhatIsReserved(t *testing.T) {
+	t.Parallel()
+	seed := maphash.MakeSeed()
+	for name, reserved := range map[string]int{"as many": 1000, "too many": 10_000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var p packed
+			p.reserve(reserved, 20*reserved)
+			before := &p.data[0]
+			for i := range 1000 {
+				key := fmt.Sprintf("card-%04d", i)
+				p.set(maphash.String(seed, key), key, []byte("in use"))
+			}
+			if before != &p.data[0] {
+				t.Error("the data were moved")
+			}
+			p.trim()
+			if p.count != 1000 || cap(p.data) > 1000*20*4/3 || len(p.slots) > 2008 {
+				t.Errorf("%d cards in %d bytes and %d slots", p.count, cap(p.data), len(p.slots))
+			}
+		})
 	}
 }
 

@@ -115,7 +115,7 @@ func readEntry(r *reader) (accountID string, entry Entry) {
 
 // readKnown reads what appendKnown wrote.
 func readKnown(r *reader) (entry Entry) {
-	entry.at = place{segment: uint32(r.number()), offset: uint32(r.number()), size: uint32(r.number())}
+	entry.at = r.place()
 	entry.Sequence, entry.Due = r.number(), int64(r.number())
 	entry.Planned, entry.Summary = entry.Due, r.text()
 	return entry
@@ -128,6 +128,11 @@ func appendRow(to []byte, entry Entry) []byte {
 		return append(to, 0)
 	}
 	return binary.AppendUvarint(to, entry.marks+1)
+}
+
+// appendFound is appendRow for what the index has of an entry: that is planned when it is due, and is not trusted by itself.
+func appendFound(to, known []byte, marks uint64) []byte {
+	return binary.AppendUvarint(append(append(to, known...), 0), marks+1)
 }
 
 // readRow reads what appendRow wrote.
@@ -172,13 +177,30 @@ func (r *reader) number() uint64 {
 	return number
 }
 
-func (r *reader) text() string {
+func (r *reader) text() string { return string(r.textBytes()) }
+
+// textBytes is text without a copy.
+func (r *reader) textBytes() []byte {
 	length := r.number()
 	if length > uint64(len(r.bytes)) {
 		r.broken, r.bytes = true, nil
-		return ""
+		return nil
 	}
-	text := string(r.bytes[:length])
+	text := r.bytes[:length]
 	r.bytes = r.bytes[length:]
 	return text
+}
+
+func (r *reader) place() place {
+	return place{segment: uint32(r.number()), offset: uint32(r.number()), size: uint32(r.number())}
+}
+
+// known takes what appendKnown wrote as it is, and returns the summary in it.
+func (r *reader) known() (known, summary []byte) {
+	known = r.bytes
+	r.place()
+	r.number() // the sequence
+	r.number() // when something is due
+	summary = r.textBytes()
+	return known[:len(known)-len(r.bytes)], summary
 }

@@ -24,6 +24,20 @@ func (r *rows) shard(key string) (_ *rowShard, hash uint64) {
 	return &r.shards[hash%uint64(len(r.shards))], hash
 }
 
+// reserve makes room for so many keys where there are none yet, and bytes of records; trim gives back what was not needed. The shards are not all alike.
+func (r *rows) reserve(count, bytes int64) {
+	share := func(of int64) int { return int((of + of/32) / int64(len(r.shards))) }
+	for i := range r.shards {
+		r.shards[i].rows.reserve(share(count), share(bytes))
+	}
+}
+
+func (r *rows) trim() {
+	for i := range r.shards {
+		r.shards[i].rows.trim()
+	}
+}
+
 func (r *rows) set(key string, row []byte) {
 	shard, hash := r.shard(key)
 	shard.mu.Lock()

@@ -98,6 +98,7 @@ type Store struct {
 	indexRecords int
 	whole        int64  // bytes of the index that was read, up to where it may be torn
 	newest       uint32 // of the segments that were read
+	found        []byte // the row that is being read
 }
 
 // segment is a file of states.
