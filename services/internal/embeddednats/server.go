@@ -136,7 +136,7 @@ func (s *Server) connect(key nkeys.KeyPair, name string) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	connection, err := nats.Connect("", nats.InProcessServer(s.server), nats.Name(name), nats.Nkey(public, key.Sign),
+	connection, err := nats.Connect("", nats.InProcessServer(s.server), nats.Name(name), nats.Nkey(public, key.Sign), nats.SyncQueueLen(eventlog.AnswersBound),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			s.logger.LogAttrs(context.Background(), slog.LevelWarn, "nats", slog.String("connection", name), slog.Any("error", err))
 		}))

@@ -156,7 +156,7 @@ func Connect(url string, options Options) (*Log, func(), error) {
 		}
 	}
 	for _, name := range []string{"cardlog appends", "cardlog reads"} {
-		connection, err := nats.Connect(url, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait))
+		connection, err := nats.Connect(url, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.SyncQueueLen(AnswersBound))
 		if err != nil {
 			closeAll()
 			return nil, nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, url, err)

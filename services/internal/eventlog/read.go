@@ -17,6 +17,9 @@ const (
 	readBatchBytes = 4 << 20
 )
 
+// AnswersBound is how many answers can wait on a connection that a Log reads with: more than it asks for at once. The client makes so much room for each question.
+const AnswersBound = 4 * readBatch
+
 // Message is one stored fact.
 type Message struct {
 	// Subject that it is stored under.
