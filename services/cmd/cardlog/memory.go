@@ -9,6 +9,8 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // The heap is collected when it has grown by the headroom, or has doubled where that is more; a heap with much alive is collected before it passes ample bytes, but
@@ -29,10 +31,27 @@ func keepHeadroom() {
 		return
 	}
 	available := availableBytes()
-	adjust := func() { debug.SetGCPercent(collectAt(aliveBytes(), available)) }
+	var mu sync.Mutex
+	percent := 0
+	adjust := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if wanted := collectAt(aliveBytes(), available); wanted != percent { // setting it stops the world
+			percent = wanted
+			debug.SetGCPercent(wanted)
+		}
+	}
 	adjust()
 	afterCollection(adjust)
+	go func() { // a collection that begins while the one before is being answered is not told of
+		for range time.Tick(lookAgain) {
+			adjust()
+		}
+	}()
 }
+
+// lookAgain is how often it is looked whether a collection was missed: the heap could grow by what was right when little was alive.
+const lookAgain = 100 * time.Millisecond
 
 // collectAt returns by how many percent a heap with so many bytes alive may grow until it is collected, on a machine with so many bytes available.
 func collectAt(alive, available uint64) int {
