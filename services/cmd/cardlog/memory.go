@@ -4,12 +4,10 @@ import (
 	"math"
 	"os"
 	"regexp"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -30,28 +28,23 @@ func keepHeadroom() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	available := availableBytes()
-	var mu sync.Mutex
-	percent := 0
+	available, percent := availableBytes(), 0
 	adjust := func() {
-		mu.Lock()
-		defer mu.Unlock()
 		if wanted := collectAt(aliveBytes(), available); wanted != percent { // setting it stops the world
 			percent = wanted
 			debug.SetGCPercent(wanted)
 		}
 	}
 	adjust()
-	afterCollection(adjust)
-	go func() { // a collection that begins while the one before is being answered is not told of
+	go func() {
 		for range time.Tick(lookAgain) {
 			adjust()
 		}
 	}()
 }
 
-// lookAgain is how often it is looked whether a collection was missed: the heap could grow by what was right when little was alive.
-const lookAgain = 100 * time.Millisecond
+// lookAgain is how often it is looked what was alive at the last collection.
+const lookAgain = 50 * time.Millisecond
 
 // collectAt returns by how many percent a heap with so many bytes alive may grow until it is collected, on a machine with so many bytes available.
 func collectAt(alive, available uint64) int {
@@ -103,17 +96,4 @@ func aliveBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
-}
-
-// mark is something that nobody holds: it is finalized by the next collection.
-type mark struct {
-	then func()
-}
-
-// afterCollection calls then soon after each garbage collection: at once, because what was alive can have grown much since the one before.
-func afterCollection(then func()) {
-	runtime.SetFinalizer(&mark{then}, func(m *mark) {
-		m.then()
-		afterCollection(m.then)
-	})
 }
