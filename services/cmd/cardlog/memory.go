@@ -17,7 +17,7 @@ import (
 const (
 	headroom     = 1 << 30
 	ample        = 2688 << 20
-	leastPercent = 50
+	leastPercent = 45
 	// headroomShare of the machine's memory, and ampleShare of it, are the most where that is less.
 	headroomShare = 8
 	ampleShare    = 2

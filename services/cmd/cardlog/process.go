@@ -67,16 +67,16 @@ type config struct {
 // checkpoints say how many accounts are kept in memory, and how often states are written to files. The zero value of a field is its default.
 type checkpoints struct {
 	inMemory int    // accounts of the ledger; of the other services a share
-	every    uint64 // events of a stream
+	every    uint64 // events of a service, of all its streams together
 	early    *checkpoint.Early
 }
 
 // Defaults of checkpoints.
 const (
-	defaultAccountCache = 200_000
-	// defaultCheckpointEvery is a second or two of reading at the start. A state is four times as large as an event, and what is written waits for the same syncs: with
-	// passes ten times as frequent, and purchases on many accounts, every answer would wait for them.
-	defaultCheckpointEvery = 500_000
+	defaultAccountCache = 120_000
+	// defaultCheckpointEvery is two or three seconds of reading at the start. A state is twice as large as an event, and what is written waits for the same syncs: with
+	// passes five times as frequent, and purchases on many accounts, every answer would wait for them.
+	defaultCheckpointEvery = 250_000
 )
 
 // rarelyUsed is how many times fewer accounts are in memory where commands are rare: in accounts and payments.

@@ -75,7 +75,7 @@ func (o *upOptions) register(flags *pflag.FlagSet, listen string) {
 	flags.IntVar(&o.shards, "shards", 0, "shards of the ledger, when it is created (default 1)")
 	flags.IntVar(&o.replicas, "replicas", 0, "with --nats: on how many servers of the cluster each stream is kept, such as 3 (default: streams as they are, new ones on 1)")
 	flags.IntVar(&o.checkpoints.inMemory, "account-cache", defaultAccountCache, "how many accounts of the ledger are in memory, of the other services a tenth; the others are read from checkpoints when they are needed")
-	flags.Uint64Var(&o.checkpoints.every, "checkpoint-every", defaultCheckpointEvery, "after how many events of a stream its checkpoints are written; a start reads the events since")
+	flags.Uint64Var(&o.checkpoints.every, "checkpoint-every", defaultCheckpointEvery, "after how many events of a service its checkpoints are written; a start reads the events since")
 	flags.StringVar(&o.rules, "rules", "", "YAML file of rules profiles (see cardlog rules); SIGHUP has it read again")
 	flags.StringVar(&o.keyFile, "key-file", "", "file of the master key (default cardlog.key in the directory, made on the first start)")
 	flags.StringVar(&o.bin, "bin", defaultBIN, "bank identification number that card numbers begin with")

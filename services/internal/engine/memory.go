@@ -29,6 +29,7 @@ func (c Checkpoints) Part(stream string, of int) Checkpoints {
 		c.Dir = filepath.Join(c.Dir, stream)
 	}
 	c.InMemory = (c.InMemory + of - 1) / of
+	c.Every = (c.Every + uint64(of) - 1) / uint64(of)
 	return c
 }
 
