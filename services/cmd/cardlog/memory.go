@@ -18,7 +18,9 @@ const (
 	headroom     = 1 << 30
 	ample        = 2688 << 20
 	leastPercent = 45
-	// headroomShare of the machine's memory, and ampleShare of it, are the most where that is less.
+	// beside the heap's objects is what the process may have: the room between them, stacks, and what the collector needs itself.
+	beside = 256 << 20
+	// headroomShare of the machine's memory, for what is beside the heap too, and ampleShare of it, are the most where that is less.
 	headroomShare = 8
 	ampleShare    = 2
 )
@@ -28,11 +30,13 @@ func keepHeadroom() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	available, percent := availableBytes(), 0
+	available, set := availableBytes(), 0
 	adjust := func() {
-		if wanted := collectAt(aliveBytes(), available); wanted != percent { // setting it stops the world
-			percent = wanted
-			debug.SetGCPercent(wanted)
+		percent, limit := collectAt(aliveBytes(), available)
+		if percent != set { // setting it stops the world
+			set = percent
+			debug.SetGCPercent(percent)
+			debug.SetMemoryLimit(limit) // has the runtime give back what a heap that was larger for a moment left
 		}
 	}
 	adjust()
@@ -46,15 +50,17 @@ func keepHeadroom() {
 // lookAgain is how often it is looked what was alive at the last collection.
 const lookAgain = 50 * time.Millisecond
 
-// collectAt returns by how many percent a heap with so many bytes alive may grow until it is collected, on a machine with so many bytes available.
-func collectAt(alive, available uint64) int {
+// collectAt returns by how many percent a heap with so many bytes alive may grow until it is collected, on a machine with so many bytes available, and how many bytes the
+// whole process may take.
+func collectAt(alive, available uint64) (percent int, limit int64) {
 	const least = 16 << 20 // a process that has just begun
 	alive = max(alive, least)
 	wanted := max(2*alive, alive+min(headroom, available/headroomShare))
-	if most := min(ample, available/ampleShare); wanted > most {
+	most := min(ample, available/ampleShare)
+	if wanted > most {
 		wanted = max(most, alive+alive*leastPercent/100)
 	}
-	return int((wanted - alive) * 100 / alive)
+	return int((wanted - alive) * 100 / alive), int64(max(most, wanted) + min(beside, available/headroomShare))
 }
 
 // availableBytes is how much memory the process may use: that of the machine, or of its container where that is less. Where a system does not tell, there is plenty.

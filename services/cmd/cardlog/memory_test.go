@@ -11,20 +11,21 @@ func TestTheHeapMayGrowByTheHeadroomOrDouble(t *testing.T) {
 	for _, row := range []struct {
 		alive, available uint64
 		want             int
+		limit            int64 // MiB
 	}{
-		{1 << 20, plenty, 6400}, // as if it were 16 MiB
-		{64 << 20, plenty, 1600},
-		{256 << 20, plenty, 400},
-		{1 << 30, plenty, 100},
-		{1536 << 20, plenty, 75}, // to 2688 MiB
-		{4 << 30, plenty, 45},
-		{64 << 20, math.MaxUint64, 1600}, // it is not known how much there is
-		{16 << 20, container, 400},       // by an eighth
-		{100 << 20, container, 100},      // it has doubled
-		{200 << 20, container, 45},
+		{1 << 20, plenty, 6400, 2944}, // as if it were 16 MiB
+		{64 << 20, plenty, 1600, 2944},
+		{256 << 20, plenty, 400, 2944},
+		{1 << 30, plenty, 100, 2944},
+		{1536 << 20, plenty, 75, 2944}, // to 2688 MiB
+		{4 << 30, plenty, 44, 6195},
+		{64 << 20, math.MaxUint64, 1600, 2944}, // it is not known how much there is
+		{16 << 20, container, 400, 320},        // by an eighth
+		{100 << 20, container, 100, 320},       // it has doubled
+		{200 << 20, container, 45, 354},
 	} {
-		if got := collectAt(row.alive, row.available); got != row.want {
-			t.Errorf("with %d of %d MiB alive it may grow by %d %%, want %d %%", row.alive>>20, row.available>>20, got, row.want)
+		if percent, limit := collectAt(row.alive, row.available); percent != row.want || limit>>20 != row.limit {
+			t.Errorf("with %d of %d MiB alive it may grow by %d %%, to %d MiB in all, want %d %%, %d MiB", row.alive>>20, row.available>>20, percent, limit>>20, row.want, row.limit)
 		}
 	}
 }

@@ -164,7 +164,7 @@ func (s *Store) readIndex(file *os.File, length int64) (whole int64, usable bool
 		if err != nil {
 			return whole, true // torn
 		}
-		body, _, ok := nextRecord(record)
+		body, ok := nextRecord(record)
 		if !ok {
 			return whole, true
 		}

@@ -23,20 +23,20 @@ func endRecord(to []byte, start int) []byte {
 	return to
 }
 
-// nextRecord returns the body of the record at the beginning of bytes, and what comes behind it; ok is false where there is no whole record.
-func nextRecord(from []byte) (body, rest []byte, ok bool) {
+// nextRecord returns the body of the record at the beginning of bytes; ok is false where there is no whole record.
+func nextRecord(from []byte) (body []byte, ok bool) {
 	if len(from) < recordHeader {
-		return nil, nil, false
+		return nil, false
 	}
 	length := int(binary.LittleEndian.Uint32(from[4:]))
 	if length > len(from)-recordHeader {
-		return nil, nil, false
+		return nil, false
 	}
 	end := recordHeader + length
 	if binary.LittleEndian.Uint32(from) != crc32.Checksum(from[4:end], castagnoli) {
-		return nil, nil, false
+		return nil, false
 	}
-	return from[recordHeader:end], from[end:], true
+	return from[recordHeader:end], true
 }
 
 func appendText[T string | []byte](to []byte, text T) []byte {
@@ -54,7 +54,7 @@ func appendState(to []byte, accountID string, state State) []byte {
 
 // decodeState reads the record of a state. The data are part of the record's bytes.
 func decodeState(record []byte) (accountID string, state State, ok bool) {
-	body, _, ok := nextRecord(record)
+	body, ok := nextRecord(record)
 	if !ok {
 		return "", State{}, false
 	}

@@ -1,9 +1,12 @@
 package checkpoint
 
 import (
+	"bufio"
+	"encoding/binary"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // write writes what was put, until the store is closed or a write fails. What is lost then is lost from the checkpoints only.
@@ -102,20 +105,7 @@ func (s *Store) clear(number uint32) error {
 	size, live := segment.size, segment.live
 	s.mu.Unlock()
 	if live > 0 {
-		content := make([]byte, size)
-		if _, err := segment.file.ReadAt(content, 0); err != nil && err != io.EOF {
-			return err
-		}
-		for offset := uint32(0); ; {
-			body, rest, ok := nextRecord(content[offset:])
-			if !ok { // the end; or damage, behind which nothing can be used
-				break
-			}
-			size := uint32(recordHeader + len(body))
-			s.move(content[offset:offset+size], place{segment: number, offset: offset, size: size})
-			offset = uint32(len(content) - len(rest))
-		}
-		if err := s.flush(); err != nil {
+		if err := s.moveAll(number, io.NewSectionReader(segment.file, 0, size)); err != nil {
 			return err
 		}
 	}
@@ -124,6 +114,37 @@ func (s *Store) clear(number uint32) error {
 	s.mu.Unlock()
 	_ = segment.file.Close() // a read that goes on looks again
 	return os.Remove(s.segmentPath(number))
+}
+
+// moveSize is how much is moved before it is written.
+const moveSize = 4 << 20
+
+// moveAll moves what is still the newest in a segment, and writes it.
+func (s *Store) moveAll(number uint32, segment *io.SectionReader) error {
+	in := bufio.NewReaderSize(segment, 1<<20)
+	var record []byte
+	for offset, moved := int64(0), 0; ; offset, moved = offset+int64(len(record)), moved+len(record) {
+		head, err := in.Peek(recordHeader)
+		if err != nil {
+			break // the end
+		}
+		size := recordHeader + int64(binary.LittleEndian.Uint32(head[4:]))
+		if size > segment.Size()-offset {
+			break // damage, behind which nothing can be used
+		}
+		record = slices.Grow(record[:0], int(size))[:size]
+		if _, err := io.ReadFull(in, record); err != nil {
+			return err
+		}
+		s.move(record, place{segment: number, offset: uint32(offset), size: uint32(size)})
+		if moved >= moveSize {
+			moved = 0
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return s.flush()
 }
 
 // move appends a record again if it is still an account's newest state.
