@@ -437,11 +437,7 @@ func TestStatesAreProvenByTheMarkAndTheEndOfTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	killed := rarely
-	killed.Dir = t.TempDir()
-	if err := os.CopyFS(killed.Dir, os.DirFS(rarely.Dir)); err != nil {
-		t.Fatal(err)
-	}
+	killed := asKilled(t, rarely)
 	p.stop(t)
 	p = runKeepingPlant(t, p.stream, killed)
 	if at := p.Residence().Checkpoint; at != 3*meters {
@@ -485,14 +481,21 @@ func TestAStateAheadOfTheLogThatWasMadeAgainOutlivesAKill(t *testing.T) {
 			t.Fatal(known, err)
 		}
 	}
-	killed := rarely
-	killed.Dir = t.TempDir()
-	if err := os.CopyFS(killed.Dir, os.DirFS(rarely.Dir)); err != nil {
-		t.Fatal(err)
-	}
+	killed := asKilled(t, rarely)
 	p.stop(t)
 	p = runKeepingPlant(t, p.stream, killed)
 	p.wantReadings(t, 3)
+}
+
+// asKilled returns the checkpoints as they would be if the process was killed now.
+func asKilled(t *testing.T, checkpoints engine.Checkpoints) engine.Checkpoints {
+	t.Helper()
+	from := os.DirFS(checkpoints.Dir)
+	checkpoints.Dir = t.TempDir()
+	if err := os.CopyFS(checkpoints.Dir, from); err != nil {
+		t.Fatal(err)
+	}
+	return checkpoints
 }
 
 func (p *plant) wantReadingOf(t *testing.T, id string, want int64) {
