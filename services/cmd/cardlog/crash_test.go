@@ -131,12 +131,7 @@ func TestKilledAtAnyMomentNothingAnsweredIsLostOrDoubled(t *testing.T) {
 	wantFeedComplete(t, log, log)
 	disconnect()
 	kill(command)
-	source, err := (&verifyOptions{dir: dir, scratch: t.TempDir()}).open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer source.close()
-	wantSound(t, source)
+	wantSoundDirectory(t, dir)
 }
 
 // stopped makes the directory of a cardlog that has stopped.

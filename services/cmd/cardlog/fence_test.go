@@ -107,6 +107,17 @@ func wantSound(t *testing.T, source *logSource) {
 	}
 }
 
+// wantSoundDirectory is wantSound of a directory that no process has.
+func wantSoundDirectory(t *testing.T, dir string) {
+	t.Helper()
+	source, err := (&verifyOptions{dir: dir, scratch: t.TempDir()}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.close()
+	wantSound(t, source)
+}
+
 func TestAnEventThatCannotBeReadStopsItsStreamLoudly(t *testing.T) {
 	t.Parallel()
 	url := startOutsideNATS(t)

@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/cardlog/cardlog/services/internal/checkpoint"
 	"github.com/cardlog/cardlog/services/internal/command"
 	"github.com/cardlog/cardlog/services/internal/eventlog"
 )
@@ -46,13 +45,6 @@ func accountIn(subject string) string { return subject[strings.LastIndexByte(sub
 // newAccount returns an account by its subject, of which its id is a part.
 func newAccount[S any](subject string) *account[S] {
 	return &account[S]{id: accountIn(subject), subject: subject}
-}
-
-// keptAccount returns an account by its subject as it is kept in the checkpoints.
-func keptAccount[S any](subject string, state S, kept checkpoint.State) *account[S] {
-	a := newAccount[S](subject)
-	a.state, a.sequence, a.hash, a.saved = state, kept.Sequence, kept.Hash, kept.Sequence
-	return a
 }
 
 // begin returns an account without events.

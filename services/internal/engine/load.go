@@ -63,25 +63,22 @@ func (e *Engine[S, C, E, V]) load(accountID string, planned int64) *account[S] {
 	return waiting
 }
 
-// stored reads an account that is in the store and not in memory: nothing of it is under way. What an earlier process kept and no mark proves is held against the log; where the log does
-// not agree, the log wins.
+// stored reads an account that is in the store and not in memory: nothing of it is under way. What an earlier process kept and no mark proves is held against the log;
+// where the log does not agree, the log wins.
 func (e *Engine[S, C, E, V]) stored(ctx context.Context, accountID string) (*account[S], error) {
 	subject := e.options.Subject(accountID)
-	kept, entry, err := e.store.Get(accountID)
-	if err == nil {
-		if state, err := e.codec.Decode(kept.Data); err == nil {
-			a := keptAccount(subject, state, kept)
-			if entry.Trusted {
-				return a, nil
-			}
-			agrees, err := e.agrees(ctx, a)
-			if err != nil {
-				return nil, err
-			}
-			if agrees {
-				e.store.Trust(accountID, kept.Sequence)
-				return a, nil
-			}
+	a, entry := readKept(e.store, e.codec, subject)
+	if a != nil && entry.Trusted {
+		return a, nil
+	}
+	if a != nil {
+		agrees, err := e.agrees(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		if agrees {
+			e.store.Trust(accountID, a.sequence)
+			return a, nil
 		}
 	}
 	durable, _ := e.stream.Durable()

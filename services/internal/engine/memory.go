@@ -136,18 +136,29 @@ func (m *memory[S, E, V]) has(a *account[S], accountID string, event eventlog.Me
 // stored returns an account from the store, or made again from the log where what is in the store cannot be used; nil when it is not in the store.
 // It is not proven: the log was not asked whether it agrees.
 func (m *memory[S, E, V]) stored(accountID, subject string, before uint64) (*account[S], error) {
-	kept, entry, err := m.store.Get(accountID)
-	if entry.Sequence == 0 {
+	a, entry := readKept(m.store, m.codec, strings.Clone(subject))
+	switch {
+	case entry.Sequence == 0:
 		return nil, nil
+	case a == nil:
+		return m.remake(accountID, subject, before-1)
 	}
-	if err == nil {
-		if state, err := m.codec.Decode(kept.Data); err == nil {
-			a := keptAccount(strings.Clone(subject), state, kept)
-			a.unproven = true
-			return a, nil
-		}
+	a.unproven = true
+	return a, nil
+}
+
+// readKept returns an account as a store has it, by its subject, and what is known of it without reading. It is nil where there is none that can be used.
+func readKept[S any, E Event, V any](store *checkpoint.Store, codec Codec[S, E, V], subject string) (*account[S], checkpoint.Entry) {
+	a := newAccount[S](subject)
+	kept, entry, err := store.Get(a.id)
+	if err != nil {
+		return nil, entry
 	}
-	return m.remake(accountID, subject, before-1)
+	if a.state, err = codec.Decode(kept.Data); err != nil {
+		return nil, entry
+	}
+	a.sequence, a.hash, a.saved = kept.Sequence, kept.Hash, kept.Sequence
+	return a, entry
 }
 
 // checkpoint returns the state of an account as it is kept. Its bytes are overwritten by the next call.
